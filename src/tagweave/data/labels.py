@@ -1,0 +1,83 @@
+"""Labels with a known mask: the one representation that every step reads.
+
+Unknown is never negative: a cell counts as 0 only where somebody said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelMatrix:
+    """Hold the labels Y of N images over C names together with what is known of them.
+
+    Attributes:
+        values: Y (N, C) bool. Meaningful only where ``known``; False elsewhere.
+        known: O (N, C) bool. An unlabelled image has an all-False row; a partly labelled one some cells.
+        names: C distinct label names, in column order.
+
+    Raises:
+        InputError: shapes disagree or a name occurs twice.
+    """
+
+    values: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.known), len(self.names))
+        if self.values.shape != shape or self.known.shape != shape:
+            raise InputError(
+                f"Expected values and known of shape (images, {len(self.names)} labels), "
+                f"but got {self.values.shape} and {self.known.shape}."
+            )
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise InputError(f"Expected distinct label names, but got {', '.join(repeated)} more than once.")
+        object.__setattr__(self, "values", self.values.astype(bool) & self.known.astype(bool))
+        object.__setattr__(self, "known", self.known.astype(bool))
+
+    @classmethod
+    def unlabelled(cls, images: int, names: Sequence[str]) -> LabelMatrix:
+        """Return a matrix of ``images`` rows in which nothing is known."""
+        empty = np.zeros((images, len(names)), dtype=bool)
+        return cls(empty, empty.copy(), tuple(names))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Rows (N,) with at least one known cell."""
+        return self.known.any(axis=1)
+
+    @property
+    def positives(self) -> NDArray[np.int64]:
+        """Known positive cells per label (C,)."""
+        return self.values.sum(axis=0)
+
+    @property
+    def negatives(self) -> NDArray[np.int64]:
+        """Known negative cells per label (C,)."""
+        return (self.known & ~self.values).sum(axis=0)
+
+    def rates(self) -> NDArray[np.float64]:
+        """Return pi (C,), each label's share of positives among its known cells; 0 where nothing is known."""
+        return self.positives / np.maximum(self.known.sum(axis=0), 1)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> LabelMatrix:
+        """Return the chosen rows, in the order given."""
+        return LabelMatrix(self.values[rows], self.known[rows], self.names)
+
+    def hide(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> LabelMatrix:
+        """Return a copy in which nothing is known of ``rows``."""
+        known = self.known.copy()
+        known[rows] = False
+        return LabelMatrix(self.values, known, self.names)
