@@ -1,0 +1,1 @@
+"""Images to stage maps and features, computed once and kept on disk."""

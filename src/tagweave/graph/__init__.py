@@ -1,0 +1,1 @@
+"""Label propagation over a graph of similar images. NumPy, SciPy, faiss and numba; no torch."""

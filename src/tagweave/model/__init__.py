@@ -1,0 +1,1 @@
+"""The network MSCNN-LCE on stage maps: attention, label co-occurrence, fusion, losses."""

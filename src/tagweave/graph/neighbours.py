@@ -1,0 +1,100 @@
+"""The K most similar images of every image, by cosine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.errors import InputError
+
+SIMILARITY_DECIMALS = 6  # float32 products of equal vectors differ beyond; rounding makes their tie a tie
+SPARE = 8  # neighbours searched beyond k, so that most ties at the rim are settled without a second look
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Hold the neighbours of N rows: ``index`` (N, K) int64 and cosine ``similarity`` (N, K) float32 in [-1, 1].
+
+    Sorted by falling similarity, ties by rising index; a row is never its own neighbour.
+    """
+
+    index: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+
+def pool_mean(features: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the mean feature (D,) of the pool, kept for centring images that come later.
+
+    Raises:
+        InputError: a feature is not a finite number; the rows are named.
+    """
+    rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(rows):
+        raise InputError(
+            f"Expected finite features, but got NaN or infinity in {len(rows)} rows, first {rows[:5].tolist()}."
+        )
+    return features.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+def unit_features(features: NDArray[np.floating], mean: NDArray[np.float32], parts: int = 1) -> NDArray[np.float32]:
+    """Return x (N, D) float32: centred on ``mean``, then L2-normalised; a row equal to the mean stays zero.
+
+    With ``parts`` above 1 the D columns are that many equal parts (average and maximum), each normalised on its own
+    and given the same weight.
+    """
+    centred = (features.astype(np.float32) - mean).reshape(len(features), parts, -1)
+    norm = np.linalg.norm(centred, axis=2, keepdims=True) * np.float32(parts**0.5)
+    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12).reshape(features.shape)
+
+
+def neighbours(unit: NDArray[np.float32], k: int) -> Neighbours:
+    """Find the K nearest other rows by cosine s_ij = <x_i, x_j>, exactly (METHOD §1.1).
+
+    Args:
+        unit: x (N, D), L2-normalised rows.
+        k: K; at most N - 1 are returned.
+
+    Raises:
+        InputError: fewer than two rows, or k below 1.
+    """
+    if len(unit) < 2 or k < 1:
+        raise InputError(f"Expected at least 2 images and k >= 1 for a graph, but got {len(unit)} images and k {k}.")
+    k = min(k, len(unit) - 1)
+    similarity, index = search(unit, unit, min(k + 1 + SPARE, len(unit)))
+    similarity = np.where(index == np.arange(len(unit))[:, None], -np.inf, similarity)
+    _settle_rim_ties(unit, similarity, index, k)
+    order = np.lexsort((index, -similarity))[:, :k]
+    take = np.take_along_axis
+    return Neighbours(take(index, order, 1), take(similarity, order, 1).astype(np.float32))
+
+
+def search(
+    base: NDArray[np.float32], queries: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return cosine (Q, k), clipped to [-1, 1] and rounded, and index (Q, k) of the nearest base rows."""
+    import faiss
+
+    from tagweave.threads import limit_threads
+
+    limit_threads()
+    flat = faiss.IndexFlatIP(base.shape[1])
+    flat.add(np.ascontiguousarray(base))
+    similarity, index = flat.search(np.ascontiguousarray(queries), k)
+    return np.clip(np.round(similarity, SIMILARITY_DECIMALS), -1.0, 1.0), index
+
+
+def _settle_rim_ties(
+    unit: NDArray[np.float32], similarity: NDArray[np.float32], index: NDArray[np.int64], k: int
+) -> None:
+    """Rewrite rows whose tie at the k-th place may reach beyond what was searched (many equal images)."""
+    if similarity.shape[1] == len(unit):
+        return
+    kth = -np.partition(-similarity, k - 1, axis=1)[:, k - 1]
+    last = np.where(np.isfinite(similarity), similarity, np.inf).min(axis=1)
+    for row in np.flatnonzero(kth <= last):
+        every = np.clip(np.round(unit @ unit[row], SIMILARITY_DECIMALS), -1.0, 1.0)
+        every[row] = -np.inf
+        best = np.lexsort((np.arange(len(unit)), -every))[: index.shape[1]]
+        index[row], similarity[row] = best, every[best]

@@ -1,0 +1,293 @@
+"""Improved label propagation (METHOD §1): from features and a few labels to scores for every image and label."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tagweave.calibration import Calibration, fit_calibration
+from tagweave.data.labels import LabelMatrix
+from tagweave.data.splits import stratified_split
+from tagweave.errors import InputError
+from tagweave.graph.diffusion import Diffusion, build_diffusion
+from tagweave.graph.neighbours import neighbours, pool_mean, search, unit_features
+from tagweave.graph.strength import affinity_graph, affinity_values, link_strength, normalise, reweight_by_agreement
+from tagweave.graph.teacher import Teacher, fit_teacher
+from tagweave.metrics import average_precisions
+
+Floats = NDArray[np.float64]
+
+REACHED = 1e-9  # label mass below this came from the tail of the series, not along links
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the graph in the blend with the teacher
+EVEN = 0.5
+JUDGED_FROM = 5
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """Name the choices of METHOD §1; see the functions that take them.
+
+    Attributes:
+        k: K. affinity, gamma, tau: ``affinity_graph``. strength: ``link_strength``. diffusion, t, alpha:
+        ``build_diffusion``. kappa: weight of the label's rate in a total. rounds, eta, tol: ``dynamic_totals``.
+        teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: equal parts of a feature that are
+        normalised on their own, see ``unit_features``.
+    """
+
+    parts: int = 1
+    k: int = 20
+    affinity: str = "cosine_power"
+    gamma: float = 3.0
+    tau: float = 0.25
+    strength: str = "affinity"
+    diffusion: str = "heat"
+    t: float = 4.0
+    alpha: float = 0.9
+    kappa: float = 0.03
+    rounds: int = 1
+    eta: float = 1.0
+    tol: float = 1e-3
+    teacher: bool = True
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class ImageGraph:
+    """Hold the graph over a pool of images: unit features x (N, D), their centre, W (N, N) and Ŝ (N, N)."""
+
+    unit: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    weights: sparse.csr_array
+    normalised: sparse.csr_array
+    settings: GraphSettings
+
+    @property
+    def diffusion(self) -> Diffusion:
+        """The diffusion that the settings name."""
+        return build_diffusion(self.settings.diffusion, self.settings.t, self.settings.alpha)
+
+
+def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphSettings()) -> ImageGraph:  # noqa: B008
+    """Build the similarity graph over all rows of ``features`` (N, D).
+
+    Raises:
+        InputError: fewer than two rows, or a feature that is not finite.
+    """
+    mean = pool_mean(features)
+    unit = unit_features(features, mean, settings.parts)
+    near = neighbours(unit, settings.k)
+    weights = affinity_graph(near, settings.affinity, settings.gamma, settings.tau)
+    return ImageGraph(unit, mean, weights, normalise(link_strength(weights, settings.strength)), settings)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Hold label totals: a (N, C) positive and b (N, C) known mass that arrived, and scores f (N, C) in [0, 1].
+
+    ``unclamped`` is f before the known cells were set to their values.
+    """
+
+    a: Floats
+    b: Floats
+    scores: Floats
+    unclamped: Floats
+    rounds: int = 1
+
+
+def label_totals(normalised: sparse.csr_array, labels: LabelMatrix, diffusion: Diffusion, kappa: float) -> Totals:
+    """Total each label one against the rest (METHOD §1.4).
+
+    a_ic = sum_j H_ij O_jc Y_jc, b_ic = sum_j H_ij O_jc, f_ic = (a_ic + kappa pi_c) / (b_ic + kappa), with H the
+    diffusion operator and pi the labels' rates. Where nothing arrives f is pi. Known cells are clamped to Y.
+    """
+    a = diffusion(normalised, (labels.values & labels.known).astype(np.float64))
+    masks, column = np.unique(labels.known, axis=1, return_inverse=True)  # labels often share their known images
+    b = diffusion(normalised, masks.astype(np.float64))[:, column.ravel()]
+    a, b = np.maximum(a, 0.0), np.maximum(b, 0.0)
+    rates = labels.rates()
+    mass = b + kappa
+    free = np.divide(a + kappa * rates, mass, out=np.broadcast_to(rates, a.shape).copy(), where=mass > 0)
+    return Totals(a, b, np.where(labels.known, labels.values, free), free)
+
+
+def dynamic_totals(graph: ImageGraph, labels: LabelMatrix) -> Totals:
+    """Total the labels over rounds of dynamic link strength (METHOD §1.5).
+
+    Round 1 is static. Every later round reweights W by the agreement of the scores, recomputes S and Ŝ from it and
+    totals again, all nodes at once, until the scores move by less than ``tol`` on average or ``rounds`` are done.
+    """
+    settings = graph.settings
+    totals = label_totals(graph.normalised, labels, graph.diffusion, settings.kappa)
+    for number in range(2, settings.rounds + 1):
+        weights = reweight_by_agreement(graph.weights, totals.scores, settings.eta)
+        strength = normalise(link_strength(weights, settings.strength))
+        following = label_totals(strength, labels, graph.diffusion, settings.kappa)
+        moved = float(np.abs(following.scores - totals.scores).mean())
+        totals = Totals(following.a, following.b, following.scores, following.unclamped, number)
+        if moved < settings.tol:
+            break
+    return totals
+
+
+def single_label(totals: Totals) -> NDArray[np.int64]:
+    """Return the label with the largest total a per image (N,): the paper's rule for exclusive labels."""
+    return totals.a.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class Propagation:
+    """Hold what propagation says about a pool of N images and C labels.
+
+    Attributes:
+        labels: what was known.
+        scores: (N, C) blended scores, known cells clamped. probabilities: (N, C) calibrated, known cells 0 or 1.
+        reached: (N,) whether label mass arrived along links.
+        out_of_fold: (n, C) blended scores of the labelled rows, each scored with its fold hidden.
+        labelled_rows: (n,) their row numbers.
+        share: of the graph in the blend, 1 without a teacher. teacher, calibration: as fitted on all known cells.
+        rounds: of dynamic strength. seconds: per part.
+    """
+
+    graph: ImageGraph
+    labels: LabelMatrix
+    scores: Floats
+    probabilities: Floats
+    reached: NDArray[np.bool_]
+    out_of_fold: Floats
+    labelled_rows: NDArray[np.int64]
+    share: float
+    teacher: Teacher | None
+    calibration: Calibration
+    rounds: int
+    seconds: dict[str, float] = field(compare=False)
+    graph_scores: Floats = field(repr=False)
+
+    def score_new(self, features: NDArray[np.floating]) -> Floats:
+        """Return calibrated probabilities (Q, C) of images outside the graph, from their features (Q, D).
+
+        The inductive rule (METHOD §1.7): the affinity-weighted mean of the K nearest images' scores, known cells
+        clamped; the labels' rates where no affinity is positive. Blended with the teacher as in the pool.
+        """
+        unit = unit_features(features, self.graph.mean, self.graph.settings.parts)
+        scores = inductive_scores(self.graph, self.graph_scores, self.labels.rates(), unit)
+        if self.teacher is not None:
+            scores = self.share * scores + (1.0 - self.share) * self.teacher.score(unit)
+        return self.calibration.apply(scores)
+
+
+def inductive_scores(graph: ImageGraph, scores: Floats, rates: Floats, unit: NDArray[np.float32]) -> Floats:
+    """Return f (Q, C) = sum_j w_qj f_j / sum_j w_qj over the K nearest pool images j of each row of ``unit`` (Q, D)."""
+    settings = graph.settings
+    similarity, index = search(graph.unit, unit, min(settings.k, len(graph.unit)))
+    weights = affinity_values(similarity, settings.affinity, settings.gamma, settings.tau)
+    mass = weights.sum(axis=1, keepdims=True)
+    shares = np.divide(weights, mass, out=np.zeros_like(weights), where=mass > 0)
+    rows = np.repeat(np.arange(len(unit)), index.shape[1])
+    mixing = sparse.csr_array((shares.ravel(), (rows, index.ravel())), shape=(len(unit), len(graph.unit)))
+    return np.where(mass > 0, mixing @ scores, rates)
+
+
+def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagation:
+    """Propagate the known labels of a pool to all its images, cross-fitted and calibrated (METHOD §1.4 to §1.6).
+
+    The labelled images are split in folds; each fold is hidden once and scored by the others. Those out-of-fold
+    scores choose the graph's share in the blend with the teacher (by mean average precision) and fit the calibration.
+
+    Args:
+        graph: over the N images of the pool.
+        labels: (N, C) what is known of them.
+        seed: of the folds.
+
+    Raises:
+        InputError: nothing is known, or the lengths differ.
+    """
+    if len(labels) != len(graph.unit):
+        raise InputError(f"Expected one label row per image of the graph, but got {len(labels)} and {len(graph.unit)}.")
+    rows = np.flatnonzero(labels.labelled)
+    if not len(rows):
+        raise InputError("Expected at least one labelled image to propagate from, but got none.")
+    clock = _Clock()
+    totals = dynamic_totals(graph, labels)
+    clock.lap("totals")
+    teacher = fit_teacher(graph.unit, labels) if graph.settings.teacher else None
+    clock.lap("teacher")
+    by_graph, by_teacher = _cross_fit(graph, labels, rows, teacher, seed)
+    share, out_of_fold = _choose_share(by_graph, by_teacher, labels.take(rows))
+    calibration = fit_calibration(out_of_fold, labels.take(rows))
+    clock.lap("cross-fit")
+    scores = totals.unclamped
+    if teacher is not None:
+        scores = share * scores + (1.0 - share) * teacher.score(graph.unit)
+    known = labels.known
+    return Propagation(
+        graph=graph,
+        labels=labels,
+        scores=np.where(known, labels.values, scores),
+        probabilities=np.where(known, labels.values, calibration.apply(scores)),
+        reached=(totals.b > REACHED).any(axis=1),
+        out_of_fold=out_of_fold,
+        labelled_rows=rows,
+        share=share,
+        teacher=teacher,
+        calibration=calibration,
+        rounds=totals.rounds,
+        seconds=clock.laps,
+        graph_scores=totals.scores,
+    )
+
+
+def _cross_fit(
+    graph: ImageGraph, labels: LabelMatrix, rows: NDArray[np.int64], teacher: Teacher | None, seed: int
+) -> tuple[Floats, Floats | None]:
+    """Return graph and teacher scores (n, C) of the labelled rows, each with its fold hidden; of one row, the rates."""
+    folds = min(graph.settings.folds, len(rows))
+    by_graph = np.broadcast_to(labels.rates(), (len(rows), len(labels.names))).copy()
+    by_teacher = by_graph.copy()
+    fold = stratified_split(labels.take(rows), [1.0 / folds] * folds, seed) if folds > 1 else np.zeros(len(rows))
+    for number in range(folds if folds > 1 else 0):
+        hidden = fold == number
+        if not hidden.any() or hidden.all():
+            continue
+        seen = labels.hide(rows[hidden])
+        by_graph[hidden] = dynamic_totals(graph, seen).unclamped[rows[hidden]]
+        if teacher is not None:
+            refit = fit_teacher(graph.unit, seen, (teacher.penalty,))
+            by_teacher[hidden] = refit.score(graph.unit[rows[hidden]])
+    return by_graph, by_teacher if teacher is not None else None
+
+
+def _choose_share(by_graph: Floats, by_teacher: Floats | None, labels: LabelMatrix) -> tuple[float, Floats]:
+    """Return the graph's share in the blend and the blended scores.
+
+    The even blend, unless another share is better in out-of-fold mean average precision by more than two standard
+    errors of the difference over labels: on few labels smaller differences are noise. Labels with fewer than
+    ``JUDGED_FROM`` positives do not vote: hiding one of very few positives lowers the label's rate just there, which
+    ranks that image last and says nothing of the method.
+    """
+    if by_teacher is None:
+        return 1.0, by_graph
+    blends = {share: share * by_graph + (1.0 - share) * by_teacher for share in SHARES}
+    judged = labels.positives >= JUDGED_FROM
+    even = average_precisions(blends[EVEN], labels)[judged]
+    best, best_gain = EVEN, 0.0
+    for share in SHARES if judged.any() else ():
+        gains = average_precisions(blends[share], labels)[judged] - even
+        if gains.mean() > max(best_gain, 2.0 * gains.std() / len(gains) ** 0.5):
+            best, best_gain = share, float(gains.mean())
+    return best, blends[best]
+
+
+class _Clock:
+    """Measure the seconds of consecutive parts."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = round(now - self._last, 3), now

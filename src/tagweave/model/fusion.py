@@ -1,0 +1,81 @@
+"""Fusion of the image feature with every label embedding (METHOD §4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+CHUNK_VALUES = 2**25  # B x labels x m held at once, which bounds memory at 128 MB for large C
+
+
+class MFBFusion(nn.Module):
+    """Fuse by multi-modal factorised bilinear pooling (Yu et al. 2018).
+
+    For label i: M1 = U F, M2 = V w_i, both m wide; M = sum-pool over groups of g of dropout(M1 ∘ M2), m/g wide; then
+    signed square root and L2 norm; y_i = <o, M> + bias, one linear layer shared by all labels.
+
+    Args:
+        image_width: width of F.
+        label_width: width of a label embedding.
+        m: fusion width.
+        g: group size, a divisor of m.
+        dropout: share of M1 ∘ M2 dropped in training.
+        signed_sqrt: take sign(M) sqrt(|M|).
+        l2: divide M by its length.
+    """
+
+    def __init__(
+        self, image_width: int, label_width: int, m: int = 358, g: int = 2,
+        dropout: float = 0.1, signed_sqrt: bool = True, l2: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if m % g:
+            raise ValueError(f"Expected the group size g to divide the fusion width m, but got m {m} and g {g}.")
+        self.g, self.signed_sqrt, self.l2 = g, signed_sqrt, l2
+        self.U = nn.Linear(image_width, m, bias=False)
+        self.V = nn.Linear(label_width, m, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(m // g, 1)
+
+    def project_labels(self, embeddings: Tensor) -> Tensor:
+        """Return M2 (C, m) of label embeddings (C, label_width): constant once training is over."""
+        return self.V(embeddings)
+
+    def forward(self, feature: Tensor, projected: Tensor) -> Tensor:
+        """Return logits (B, C) of image features F (B, image_width) with M2 (C, m), in chunks of labels."""
+        image = self.U(feature)  # (B, m)
+        if not (self.signed_sqrt or self.l2 or self.training):
+            return self._low_rank(image, projected)
+        step = max(1, CHUNK_VALUES // max(1, image.numel()))
+        return torch.cat([self._fuse(image, part) for part in projected.split(step)], dim=1)
+
+    def _fuse(self, image: Tensor, projected: Tensor) -> Tensor:
+        product = self.dropout(image.unsqueeze(1) * projected.unsqueeze(0))  # (B, C, m)
+        pooled = product.unflatten(2, (-1, self.g)).sum(dim=3)  # (B, C, m / g)
+        if self.signed_sqrt:
+            # sqrt has no finite slope at 0; the small constant keeps gradients finite where a product vanishes.
+            pooled = pooled / (pooled.abs() + 1e-8).sqrt()
+        if self.l2:
+            pooled = nn.functional.normalize(pooled, dim=2, eps=1e-6)
+        return self.output(pooled).squeeze(2)
+
+    def _low_rank(self, image: Tensor, projected: Tensor) -> Tensor:
+        """Without square root and norm the whole is one bilinear form: y = (U F ∘ o) · M2, o repeated g times."""
+        weight = self.output.weight.squeeze(0).repeat_interleave(self.g)
+        return (image * weight) @ projected.T + self.output.bias
+
+
+class DotFusion(nn.Module):
+    """Score by the inner product y_i = <P F, w_i> (ML-GCN's head), P aligning the widths where they differ."""
+
+    def __init__(self, image_width: int, label_width: int) -> None:
+        super().__init__()
+        self.align = nn.Identity() if image_width == label_width else nn.Linear(image_width, label_width, bias=False)
+
+    def project_labels(self, embeddings: Tensor) -> Tensor:
+        """Return the embeddings themselves."""
+        return embeddings
+
+    def forward(self, feature: Tensor, projected: Tensor) -> Tensor:
+        """Return logits (B, C)."""
+        return self.align(feature) @ projected.T

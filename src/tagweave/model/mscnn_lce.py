@@ -1,0 +1,93 @@
+"""MSCNN-LCE: multi-stage attention, label co-occurrence embedding and fusion, assembled (METHOD §2-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tagweave.model.attention import StageAttention
+from tagweave.model.fusion import DotFusion, MFBFusion
+from tagweave.model.label_gcn import LabelGCN
+
+
+class HeadOutput(NamedTuple):
+    """What a head says about a batch.
+
+    logits (B, C): the prediction. auxiliary (B, C): the average of the per-stage classifiers, None without them.
+    attention: weights (B, H, W) per stage, empty for heads without attention.
+    """
+
+    logits: Tensor
+    auxiliary: Tensor | None
+    attention: tuple[Tensor, ...]
+
+
+class MSCNNLCE(nn.Module):
+    """Score every label from L stage maps and the pooled feature of an image.
+
+    g = G x̄ (a dense layer on the pooled feature); g_a^s = attention^s(map^s, g); F = concat(g_a^1, ..., g_a^L[, g]);
+    logits = fusion(F, W_lab) with W_lab from the label GCN. Each g_a^s also goes through its own linear layer; their
+    average is the auxiliary prediction, and the only one where fusion is ``None``.
+
+    Args:
+        stages: the attention of each stage.
+        dense: G, from the pooled feature to g.
+        classifiers: one linear layer per stage, to C labels.
+        gcn: the label GCN, with ``fusion``.
+        fusion: MFB, dot, or None for the averaged per-stage classifiers alone.
+        append_g: put g at the end of F.
+        skip: a linear layer from the pooled feature added to the fused logits, or None.
+        dropout: share of F dropped in training.
+    """
+
+    label_projection: Tensor | None
+
+    def __init__(
+        self, stages: Sequence[StageAttention], dense: nn.Module, classifiers: Sequence[nn.Module],
+        gcn: LabelGCN | None, fusion: MFBFusion | DotFusion | None,
+        append_g: bool = False, skip: nn.Module | None = None, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if (gcn is None) != (fusion is None):
+            raise ValueError("Expected the GCN and fusion together: fusion joins the image with the GCN's embeddings.")
+        self.stages, self.classifiers = nn.ModuleList(stages), nn.ModuleList(classifiers)
+        self.dense, self.gcn, self.fusion, self.skip = dense, gcn, fusion, skip
+        self.append_g, self.dropout = append_g, nn.Dropout(dropout)
+        self.register_buffer("label_projection", None)
+
+    def fold(self) -> None:
+        """Replace the label side by one constant tensor; for prediction, after training."""
+        if self.gcn is not None and self.fusion is not None:
+            with torch.no_grad():
+                self.label_projection = self.fusion.project_labels(self.gcn())
+            self.gcn = None
+
+    def forward(self, maps: Sequence[Tensor], feature: Tensor) -> HeadOutput:
+        """Score a batch.
+
+        Args:
+            maps: L stage maps (B, channels, H, W).
+            feature: pooled feature x̄ (B, D).
+        """
+        g = self.dense(feature)
+        attended = [stage(m, g) for stage, m in zip(self.stages, maps, strict=True)]
+        vectors = [vector for _, vector in attended]
+        attention = tuple(weights for weights, _ in attended)
+        votes = [linear(self.dropout(v)) for linear, v in zip(self.classifiers, vectors, strict=True)]
+        auxiliary = torch.stack(votes).mean(dim=0)
+        if self.fusion is None:
+            return HeadOutput(auxiliary, None, attention)
+        fused = self.dropout(torch.cat([*vectors, g] if self.append_g else vectors, dim=1))
+        logits = self.fusion(fused, self._project_labels())
+        if self.skip is not None:
+            logits = logits + self.skip(feature)
+        return HeadOutput(logits, auxiliary, attention)
+
+    def _project_labels(self) -> Tensor:
+        if self.label_projection is not None:
+            return self.label_projection
+        assert self.gcn is not None and self.fusion is not None
+        return self.fusion.project_labels(self.gcn())

@@ -1,0 +1,174 @@
+"""The artefacts of a run folder, read into one value; what the run did not write is None."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tagweave.data.labels import LabelMatrix
+from tagweave.data.manifest import Manifest, Quarantined
+from tagweave.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Hold the weights a^s of n images in L stages.
+
+    Attributes:
+        images: n names, as in the manifest.
+        stages: L names, such as ``stride 8``.
+        maps: L arrays (n, h, w), non-negative, of sum 1 per image, over the whole image squashed to a square.
+    """
+
+    images: tuple[str, ...]
+    stages: tuple[str, ...]
+    maps: tuple[NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Hold what a run wrote.
+
+    Attributes:
+        names: C label names, in the order of the measures.
+        given: what people said of the N images of the manifest.
+        propagated: what propagation decided.
+        probabilities: (n, C) of the final model for the images of ``attention``; NaN where it gave none.
+        config: the text of ``config.toml``.
+    """
+
+    manifest: Manifest
+    metrics: dict[str, Any]
+    names: tuple[str, ...]
+    given: LabelMatrix | None
+    propagated: LabelMatrix | None
+    history: list[dict[str, Any]] | None
+    attention: Attention | None
+    probabilities: NDArray[np.float32] | None
+    quarantine: list[Quarantined] | None
+    provenance: dict[str, Any] | None
+    config: str | None
+
+
+def read_artefacts(run: Path) -> Artefacts:
+    """Read what is there of a run folder.
+
+    Raises:
+        InputError: the manifest or the measures are missing, there is no measured split, or a JSON file is damaged.
+    """
+    for name, step in (("manifest.parquet", "check"), ("metrics.json", "evaluate")):
+        if not (run / name).is_file():
+            raise InputError(f"Expected {run / name}, but there is no such file: run `tagweave {step}` first.")
+    manifest = Manifest.load(run / "manifest.parquet")
+    metrics = _read_json(run / "metrics.json")
+    names = _label_names(metrics, run / "metrics.json")
+    labels = _if_there(run / "labels.parquet", lambda path: _read_labels(path, manifest.paths, names))
+    attention = _if_there(run / "attention.npz", _read_attention)
+    shown = attention.images if attention else ()
+    return Artefacts(
+        manifest=manifest,
+        metrics=metrics,
+        names=names,
+        given=labels["given"] if labels else None,
+        propagated=labels["propagated"] if labels else None,
+        history=_if_there(run / "history.jsonl", _read_history),
+        attention=attention,
+        probabilities=_if_there(run / "predictions.parquet", lambda path: _read_probabilities(path, shown, names)),
+        quarantine=_if_there(run / "quarantine.csv", _read_quarantine),
+        provenance=_if_there(run / "provenance.json", _read_json),
+        config=_if_there(run / "config.toml", lambda path: path.read_text(encoding="utf-8")),
+    )
+
+
+def measured_split(metrics: dict[str, Any]) -> str | None:
+    """Return ``test`` where it was measured, else ``val``, else None."""
+    return next((split for split in ("test", "val") if metrics["splits"].get(split)), None)
+
+
+def _label_names(metrics: dict[str, Any], path: Path) -> tuple[str, ...]:
+    split = measured_split(metrics)
+    if split is None:
+        raise InputError(
+            f"Expected measures of a test or val split in {path}, but got {sorted(metrics['splits']) or 'none'}: "
+            "give some labelled images to one of them and run `tagweave evaluate` again."
+        )
+    measures = metrics["splits"][split]["systems"][metrics["main"]]
+    return tuple(row["label"] for row in measures["per_label"])
+
+
+def _if_there(path: Path, read: Callable[[Path], T]) -> T | None:
+    return read(path) if path.is_file() else None
+
+
+def _parse(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"Expected JSON in {place}, but got {text[:40]!r} ({error}): remove the file and run its step again."
+        ) from error
+
+
+def _read_json(path: Path) -> Any:
+    return _parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read_quarantine(path: Path) -> list[Quarantined]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [Quarantined(row["path"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def _read_attention(path: Path) -> Attention:
+    with np.load(path, allow_pickle=False) as arrays:
+        stages = tuple(str(stage) for stage in arrays["stages"])
+        maps = tuple(arrays[f"map_{number}"] for number in range(len(stages)))
+        return Attention(tuple(str(image) for image in arrays["images"]), stages, maps)
+
+
+def _positions(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return each entry's number in ``names``, -1 where it is not one of them."""
+    found = pc.index_in(column.cast(pa.string()), value_set=pa.array(names, pa.string()))
+    return found.fill_null(-1).to_numpy().astype(np.int64)
+
+
+def _read_labels(path: Path, images: tuple[str, ...], names: tuple[str, ...]) -> dict[str, LabelMatrix]:
+    """Return one matrix (N, C) per source, ``given`` and ``propagated``."""
+    table = pq.read_table(path, columns=["image", "label", "value", "source"])
+    rows, columns = _positions(table["image"], images), _positions(table["label"], names)
+    decided = (rows >= 0) & (columns >= 0) & table["value"].is_valid().to_numpy()
+    values = table["value"].fill_null(False).to_numpy()
+    matrices = {}
+    for source in ("given", "propagated"):
+        cells = decided & (_positions(table["source"], (source,)) == 0)
+        marks = np.zeros((2, len(images), len(names)), dtype=bool)
+        marks[0, rows[cells], columns[cells]] = values[cells]
+        marks[1, rows[cells], columns[cells]] = True
+        matrices[source] = LabelMatrix(marks[0], marks[1], names)
+    return matrices
+
+
+def _read_probabilities(path: Path, images: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.float32]:
+    wanted = pc.field("image").cast(pa.string()).isin(pa.array(images, pa.string()))
+    table = pq.read_table(path, columns=["image", "label", "probability"], filters=wanted)
+    rows, columns = _positions(table["image"], images), _positions(table["label"], names)
+    probabilities = np.full((len(images), len(names)), np.nan, dtype=np.float32)
+    inside = (rows >= 0) & (columns >= 0)
+    probabilities[rows[inside], columns[inside]] = table["probability"].to_numpy()[inside]
+    return probabilities

@@ -1,0 +1,26 @@
+"""The number of threads, said once: torch, faiss, numba and ONNX Runtime each start their own and fight when nested."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def available_threads() -> int:
+    """Return the processors this process may use; ``TAGWEAVE_THREADS`` lowers it."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("TAGWEAVE_THREADS", "")
+    return max(1, min(allowed, int(wanted))) if wanted.isdigit() else allowed
+
+
+def limit_threads() -> int:
+    """Give every library already imported the same number of threads and return it."""
+    threads = available_threads()
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "faiss" in sys.modules:
+        sys.modules["faiss"].omp_set_num_threads(threads)
+    if "numba" in sys.modules:
+        numba = sys.modules["numba"]
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    return threads
