@@ -1,3 +1,28 @@
 """Semi-supervised multi-label image classification: few labels in, propagated labels and a classifier out."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tagweave.api import Predictions, Run, fit
+    from tagweave.data.labels import LabelMatrix
+
+__all__ = ["LabelMatrix", "Predictions", "Run", "__version__", "fit"]
+
+_HOMES = {
+    "Predictions": "tagweave.api",
+    "Run": "tagweave.api",
+    "fit": "tagweave.api",
+    "LabelMatrix": "tagweave.data.labels",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are asked for, so that ``import tagweave`` stays fast."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tagweave' has no attribute '{name}'")

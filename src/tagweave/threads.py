@@ -10,7 +10,7 @@ def available_threads() -> int:
     """Return the processors this process may use; ``TAGWEAVE_THREADS`` lowers it."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("TAGWEAVE_THREADS", "")
-    return max(1, min(allowed, int(wanted))) if wanted.isdigit() else allowed
+    return max(1, min(allowed, int(wanted))) if wanted.isdecimal() else allowed
 
 
 def limit_threads() -> int:

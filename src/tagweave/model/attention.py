@@ -20,7 +20,7 @@ class StageAttention(nn.Module):
     - weights: a = softmax(c) over positions (eq. 4), or sigmoid(c)
     - output: g_a = sum_i a_i l_i (eq. 5)
 
-    The projection is linear, so it moves out of the sums: <q, P x_i> = <P'q, x_i> and sum_i a_i P x_i = P sum_i a_i x_i.
+    The projection is linear, so it leaves the sums: <q, P x_i> = <P'q, x_i> and sum_i a_i P x_i = P sum_i a_i x_i.
     The projected map is never formed; cost and memory are those of reading the map twice. Under softmax the additive
     g shifts every c_i alike and cancels; it matters with sigmoid.
 
@@ -33,6 +33,9 @@ class StageAttention(nn.Module):
     Raises:
         InputError: unknown compatibility or normalisation.
     """
+
+    channel_mean: Tensor
+    channel_std: Tensor
 
     def __init__(
         self, channels: int, width: int, compatibility: str = "additive", normalisation: str = "softmax"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tagweave.errors import InputError
+
+LOGIT_REACH = 10.0
 CHUNK_VALUES = 2**25  # B x labels x m held at once, which bounds memory at 128 MB for large C
 
 
@@ -30,12 +33,15 @@ class MFBFusion(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         if m % g:
-            raise ValueError(f"Expected the group size g to divide the fusion width m, but got m {m} and g {g}.")
+            raise InputError(f"Expected the group size g to divide the fusion width m, but got m {m} and g {g}.")
         self.g, self.signed_sqrt, self.l2 = g, signed_sqrt, l2
         self.U = nn.Linear(image_width, m, bias=False)
         self.V = nn.Linear(label_width, m, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(m // g, 1)
+        if l2:  # |M| = 1 bounds the logits by |o|: start where confident ones are in reach
+            nn.init.normal_(self.output.weight, std=LOGIT_REACH / (m // g) ** 0.5)
+            nn.init.zeros_(self.output.bias)
 
     def project_labels(self, embeddings: Tensor) -> Tensor:
         """Return M2 (C, m) of label embeddings (C, label_width): constant once training is over."""
@@ -52,12 +58,14 @@ class MFBFusion(nn.Module):
     def _fuse(self, image: Tensor, projected: Tensor) -> Tensor:
         product = self.dropout(image.unsqueeze(1) * projected.unsqueeze(0))  # (B, C, m)
         pooled = product.unflatten(2, (-1, self.g)).sum(dim=3)  # (B, C, m / g)
+        # Half precision would round the constants below to 0.
+        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
         if self.signed_sqrt:
             # sqrt has no finite slope at 0; the small constant keeps gradients finite where a product vanishes.
             pooled = pooled / (pooled.abs() + 1e-8).sqrt()
         if self.l2:
             pooled = nn.functional.normalize(pooled, dim=2, eps=1e-6)
-        return self.output(pooled).squeeze(2)
+        return self.output(pooled.to(product.dtype)).squeeze(2)
 
     def _low_rank(self, image: Tensor, projected: Tensor) -> Tensor:
         """Without square root and norm the whole is one bilinear form: y = (U F ∘ o) · M2, o repeated g times."""

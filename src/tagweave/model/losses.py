@@ -53,16 +53,17 @@ def asymmetric(
 
     -t (1 - p)^γ+ log p - (1 - t) p_m^γ- log(1 - p_m), with p_m = max(p - clip, 0): easy negatives count little.
     """
-    probability = logits.float().sigmoid()
+    logits, targets = logits.float(), targets.float()
+    probability = logits.sigmoid()
     shifted = (probability - clip).clamp(min=0)
-    positive = -((1 - probability) ** gamma_positive) * functional.logsigmoid(logits.float())
+    positive = -((1 - probability) ** gamma_positive) * functional.logsigmoid(logits)
     negative = -(shifted**gamma_negative) * torch.log1p(-shifted.clamp(max=1 - 1e-6))
     return _mean(targets * positive + (1 - targets) * negative, weights.float())
 
 
 def focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 2.0) -> Tensor:
     """Return the focal loss (Lin et al. 2017): -t (1 - p)^γ log p - (1 - t) p^γ log(1 - p)."""
-    logits = logits.float()
+    logits, targets = logits.float(), targets.float()
     probability = logits.sigmoid()
     positive = (1 - probability) ** gamma * functional.softplus(-logits)
     negative = probability**gamma * functional.softplus(logits)

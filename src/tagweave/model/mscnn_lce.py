@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tagweave.errors import InputError
 from tagweave.model.attention import StageAttention
 from tagweave.model.fusion import DotFusion, MFBFusion
 from tagweave.model.label_gcn import LabelGCN
@@ -28,33 +29,37 @@ class HeadOutput(NamedTuple):
 class MSCNNLCE(nn.Module):
     """Score every label from L stage maps and the pooled feature of an image.
 
-    g = G x̄ (a dense layer on the pooled feature); g_a^s = attention^s(map^s, g); F = concat(g_a^1, ..., g_a^L[, g]);
-    logits = fusion(F, W_lab) with W_lab from the label GCN. Each g_a^s also goes through its own linear layer; their
-    average is the auxiliary prediction, and the only one where fusion is ``None``.
+    With x̄ the pooled feature made ready: g = G x̄ (a dense layer); g_a^s = attention^s(map^s, g);
+    F = concat(g_a^1, ..., g_a^L[, g]); logits = fusion(F, W_lab) + prior, W_lab from the label GCN. Each g_a^s also
+    goes through its own linear layer; their average is the auxiliary prediction, and the only one where fusion is
+    ``None``.
 
     Args:
+        pooled: from the raw pooled feature to x̄.
         stages: the attention of each stage.
         dense: G, from the pooled feature to g.
         classifiers: one linear layer per stage, to C labels.
         gcn: the label GCN, with ``fusion``.
         fusion: MFB, dot, or None for the averaged per-stage classifiers alone.
         append_g: put g at the end of F.
-        skip: a linear layer from the pooled feature added to the fused logits, or None.
+        prior: start of a learned offset per label (C,), the logit of its known rate; None for the paper's one shared
+            bias.
         dropout: share of F dropped in training.
     """
 
     label_projection: Tensor | None
 
     def __init__(
-        self, stages: Sequence[StageAttention], dense: nn.Module, classifiers: Sequence[nn.Module],
+        self, pooled: nn.Module, stages: Sequence[StageAttention], dense: nn.Module, classifiers: Sequence[nn.Module],
         gcn: LabelGCN | None, fusion: MFBFusion | DotFusion | None,
-        append_g: bool = False, skip: nn.Module | None = None, dropout: float = 0.0,
+        append_g: bool = False, prior: Tensor | None = None, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         if (gcn is None) != (fusion is None):
-            raise ValueError("Expected the GCN and fusion together: fusion joins the image with the GCN's embeddings.")
+            raise InputError("Expected the GCN and fusion together: fusion joins the image with the GCN's embeddings.")
         self.stages, self.classifiers = nn.ModuleList(stages), nn.ModuleList(classifiers)
-        self.dense, self.gcn, self.fusion, self.skip = dense, gcn, fusion, skip
+        self.pooled, self.dense, self.gcn, self.fusion = pooled, dense, gcn, fusion
+        self.prior = None if prior is None else nn.Parameter(prior.clone())
         self.append_g, self.dropout = append_g, nn.Dropout(dropout)
         self.register_buffer("label_projection", None)
 
@@ -70,9 +75,9 @@ class MSCNNLCE(nn.Module):
 
         Args:
             maps: L stage maps (B, channels, H, W).
-            feature: pooled feature x̄ (B, D).
+            feature: raw pooled feature (B, D).
         """
-        g = self.dense(feature)
+        g = self.dense(self.pooled(feature))
         attended = [stage(m, g) for stage, m in zip(self.stages, maps, strict=True)]
         vectors = [vector for _, vector in attended]
         attention = tuple(weights for weights, _ in attended)
@@ -82,12 +87,13 @@ class MSCNNLCE(nn.Module):
             return HeadOutput(auxiliary, None, attention)
         fused = self.dropout(torch.cat([*vectors, g] if self.append_g else vectors, dim=1))
         logits = self.fusion(fused, self._project_labels())
-        if self.skip is not None:
-            logits = logits + self.skip(feature)
+        if self.prior is not None:
+            logits = logits + self.prior
         return HeadOutput(logits, auxiliary, attention)
 
     def _project_labels(self) -> Tensor:
         if self.label_projection is not None:
             return self.label_projection
-        assert self.gcn is not None and self.fusion is not None
+        assert self.gcn is not None
+        assert self.fusion is not None
         return self.fusion.project_labels(self.gcn())

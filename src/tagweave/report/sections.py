@@ -25,7 +25,7 @@ RULES = {
     "at_tuned": "tuned threshold per label",
     "at_half": "threshold 0.5",
     "top3": "three highest per image",
-    "top5": "five highest per image",
+    "top3_at_half": "three highest per image, from 0.5 up",
 }
 GRAPH_LABELS = 60
 GRAPH_LINKS = 90

@@ -1,0 +1,1 @@
+"""Training on cached maps, with exact resume."""

@@ -20,6 +20,7 @@ from tagweave.errors import InputError
 EDITION = 1  # raised when the same arguments draw other pictures, so that an older demo is drawn anew
 JPEG_QUALITY = 90
 _SPLIT_DRAWS = 50
+_DECIDE_PICTURES = ("seed", "edition", "openmoji", "pillow")
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,6 @@ class _Request:
     openmoji: str
     pillow: str
 
-    @property
-    def drawing(self) -> tuple[int, int, str, str]:
-        """What decides the bytes of one picture, its number apart."""
-        return self.seed, self.edition, self.openmoji, self.pillow
-
 
 def write_demo(
     folder: Path,
@@ -92,7 +88,7 @@ def write_demo(
     request = _request(images, seed, labelled, held_out)
     files = DemoFiles.within(folder)
     stamp = _read_stamp(files)
-    if stamp == _stamp(request, _digest(files, images)):
+    if stamp.get("digest") and stamp == _stamp(request, _digest(files, images)):
         return files
     files.images.mkdir(parents=True, exist_ok=True)
     _clear(files, request, stamp)
@@ -127,7 +123,7 @@ def choose_splits(values: NDArray[np.bool_], seed: int, labelled: float, held_ou
     Held out are round(held_out N) random images, at least one left; labelled, at random, round(labelled times the
     rest) and at least 1. Of several draws of labelled images the one counts whose rarest label has most positives.
     """
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([seed, 0])  # pictures count from 1, so no picture shares these dice
     order = rng.permutation(len(values))
     tested = min(round(held_out * len(values)), len(values) - 1)
     pool = order[tested:]
@@ -175,7 +171,7 @@ def _read_stamp(files: DemoFiles) -> dict[str, object]:
 
 
 def _stamp(request: _Request, digest: str) -> dict[str, object]:
-    return {**asdict(request), "drawing": list(request.drawing), "digest": digest}
+    return {**asdict(request), "digest": digest}
 
 
 def _as_json(content: dict[str, object]) -> bytes:
@@ -199,7 +195,8 @@ def _clear(files: DemoFiles, request: _Request, stamp: dict[str, object]) -> Non
 
     Kept are those of an interrupted drawing. A finished demo whose digest no longer holds is drawn anew in full.
     """
-    same_drawing = stamp.get("drawing") == list(request.drawing) and not stamp.get("digest")
+    asked = asdict(request)
+    same_drawing = not stamp.get("digest") and all(stamp.get(key) == asked[key] for key in _DECIDE_PICTURES)
     wanted = {image_name(index) for index in range(1, request.images + 1)} if same_drawing else set()
     for path in files.images.glob("scene_*"):
         if path.name not in wanted:
@@ -233,7 +230,7 @@ def _as_csv(rows: Sequence[tuple[str, str, str]]) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there in full or not at all."""
+    """Write a file so that it is there in full or not at all; an interrupted drawing leaves whole pictures only."""
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
     partial.replace(path)

@@ -49,7 +49,8 @@ LIGHTS = (
     Light((88, 84, 148), (248, 148, 108), (1.02, 0.88, 0.84), cloudiness=0.6),
     Light((26, 36, 88), (84, 92, 158), (0.62, 0.68, 0.9), "🌕", 0.3),
 )
-LIGHT_CHANCES = (0.24, 0.2, 0.14, 0.16, 0.1, 0.1, 0.06)
+LIGHT_CHANCES = (0.25, 0.22, 0.15, 0.16, 0.1, 0.08, 0.04)
+LAMPLIGHT = ((1.0, 1.0, 1.0), (1.0, 0.98, 0.94), (0.97, 0.9, 0.8))  # tints of a room by day and in the evening
 
 
 @dataclass(frozen=True)

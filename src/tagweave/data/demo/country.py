@@ -7,8 +7,21 @@ from __future__ import annotations
 
 from tagweave.data.demo.brush import Canvas, Ground, gradient, mix, ridge, shade, speckle, stamp
 from tagweave.data.demo.glyphs import INK
-from tagweave.data.demo.scenery import GRASSES, SANDS, barn, carriageway, fence, grass, hills, rails, road, sky, trees
-from tagweave.data.demo.structures import barrier, stables, stone_wall
+from tagweave.data.demo.scenery import (
+    EARTHS,
+    GRASSES,
+    SANDS,
+    barn,
+    carriageway,
+    fence,
+    grass,
+    hills,
+    rails,
+    road,
+    sky,
+    trees,
+)
+from tagweave.data.demo.structures import barrier, hay_bale, stables, stone_wall
 
 
 def runway(canvas: Canvas) -> Ground:
@@ -87,15 +100,20 @@ def meadow(canvas: Canvas) -> Ground:
 
 
 def farmyard(canvas: Canvas) -> Ground:
-    """Paint a farm: a barn, a fence, a trodden meadow."""
-    horizon, tone = canvas.height * canvas.between(0.44, 0.58), canvas.pick(GRASSES)
+    """Paint a farm: a barn, a fence, bales of hay on trodden earth."""
+    horizon, tone = canvas.height * canvas.between(0.44, 0.56), canvas.pick(GRASSES)
     sky(canvas, horizon)
     hills(canvas, horizon, tone)
     trees(canvas, horizon, 1, 3, 0.26)
-    x, width, base = canvas.width * canvas.between(0.1, 0.6), canvas.width * 0.34, horizon + 8
-    barn(canvas, x, base, width)
-    grass(canvas, base, canvas.height, mix(tone, (176, 146, 102), canvas.between(0.1, 0.6)))
+    base = horizon + 8
+    barn(canvas, canvas.width * canvas.between(0.02, 0.5), base, canvas.width * canvas.between(0.4, 0.5))
+    earth = canvas.pick(EARTHS)
+    gradient(canvas, base, canvas.height, mix(tone, earth, 0.7), earth)
+    straw = (shade(earth, 0.75), (222, 190, 116), shade(earth, 1.2))
+    speckle(canvas, (0, base, canvas.width, canvas.height), straw, 130, 20)
     fence(canvas, base + canvas.height * 0.05, canvas.height * 0.1)
+    for _ in canvas.several(1, 3):
+        hay_bale(canvas, canvas.width * canvas.between(0, 1), base + canvas.height * canvas.between(0.07, 0.12))
     return Ground(feet=(base / canvas.height + 0.14, 0.96))
 
 

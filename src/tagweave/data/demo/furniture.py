@@ -187,7 +187,7 @@ def wine_bottle(rng: np.random.Generator) -> Image.Image:
 
 def soda_bottle(rng: np.random.Generator) -> Image.Image:
     """Draw a plastic bottle with a coloured band."""
-    drink, easel = choose(rng, GLASSES + ((236, 146, 52), (72, 42, 36))), Easel(120, 290)
+    drink, easel = choose(rng, (*GLASSES, (236, 146, 52), (72, 42, 36))), Easel(120, 290)
     easel.shape(drink, (46, 40), (74, 40), (106, 110), (106, 280), (14, 280), (14, 110))
     easel.box(40, 12, 80, 44, choose(rng, CLOTHS), 4)
     easel.box(14, 136, 106, 208, choose(rng, CLOTHS), 2)

@@ -70,9 +70,10 @@ def standing(rng: np.random.Generator) -> Image.Image:
     inset = (right - left) * 0.1
     torso = [(left, height - 2), (right, height - 2), (right - inset, height * 1.5), (left + inset, height * 1.5)]
     pen.polygon(torso, fill=shirt, outline=INK, width=STROKE)
+    # Wipes out the torso's upper outline, so that bust and body become one.
     pen.rectangle((left + STROKE, height - STROKE, right - STROKE, height + STROKE), fill=shirt)
     picture.alpha_composite(upper, (2 * STROKE, 0))
-    return picture
+    return picture.crop(picture.getbbox())
 
 
 def _shoulders(upper: Image.Image) -> tuple[int, int]:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from tagweave.data.demo.brush import Box, Canvas, Ground, gradient, mix, shade, stamp
+from itertools import pairwise
+
+from tagweave.data.demo.brush import Box, Canvas, Ground, gradient, mix, shade, speckle, stamp
 from tagweave.data.demo.glyphs import INK, Colour
 
-PAPERS: tuple[Colour, ...] = (
-    (236, 222, 196), (204, 216, 206), (196, 208, 222), (232, 204, 186), (222, 212, 226), (240, 234, 222),
-    (176, 192, 180), (230, 206, 150),
-)  # fmt: skip
-FLOORS: tuple[Colour, ...] = ((176, 132, 88), (148, 104, 70), (206, 176, 134), (160, 150, 142), (122, 96, 82))
+LIVING_PAPERS: tuple[Colour, ...] = (
+    (236, 222, 196),
+    (240, 214, 190),
+    (234, 206, 150),
+    (240, 234, 222),
+    (222, 212, 226),
+)
+DINING_PAPERS: tuple[Colour, ...] = ((150, 70, 66), (178, 106, 82), (120, 84, 104), (196, 140, 104))
+KITCHEN_PAPERS: tuple[Colour, ...] = ((220, 236, 238), (206, 226, 214), (244, 240, 224), (222, 216, 236))
+BEDROOM_PAPERS: tuple[Colour, ...] = ((238, 196, 206), (206, 190, 230), (186, 212, 238), (246, 218, 206))
+STUDY_PAPERS: tuple[Colour, ...] = ((92, 124, 116), (96, 118, 146), (126, 140, 128), (120, 128, 150))
+PAPERS = (*LIVING_PAPERS, *KITCHEN_PAPERS)
+BEDROOM_CARPETS: tuple[Colour, ...] = ((226, 214, 204), (206, 214, 224), (230, 206, 200))
+CARPETS: tuple[Colour, ...] = ((126, 92, 84), (104, 112, 128), (148, 130, 108))
+FLOORS: tuple[Colour, ...] = ((186, 140, 94), (160, 112, 74), (206, 176, 134), (122, 86, 66), (98, 70, 58))
 FABRICS: tuple[Colour, ...] = ((190, 84, 74), (84, 118, 160), (108, 146, 104), (222, 178, 92), (140, 110, 150))
 
 
 def living_room(canvas: Canvas) -> Ground:
     """Paint a living room: a window with curtains, pictures, a lamp, a rug."""
-    floor = _shell(canvas)
+    floor = _shell(canvas, LIVING_PAPERS, canvas.pick(FLOORS[:3]))
+    _boards(canvas, floor)
     _rug(canvas, floor)
     side = canvas.pick((0.22, 0.5, 0.78))
     window(canvas, canvas.width * side, floor * canvas.between(0.42, 0.5))
@@ -29,7 +42,8 @@ def living_room(canvas: Canvas) -> Ground:
 
 def dining_room(canvas: Canvas) -> Ground:
     """Paint a dining room: a hanging lamp, panelled wall, pictures or a window."""
-    floor = _shell(canvas)
+    floor = _shell(canvas, DINING_PAPERS, canvas.pick(FLOORS[3:]))
+    _boards(canvas, floor)
     panel = canvas.pick(PAPERS)
     canvas.pen.rectangle((0, floor * 0.72, canvas.width, floor), fill=shade(panel, 0.85))
     for number in range(7):
@@ -44,7 +58,8 @@ def dining_room(canvas: Canvas) -> Ground:
 
 def kitchen(canvas: Canvas) -> Ground:
     """Paint a kitchen: tiles, a worktop with cupboards, shelves with crockery."""
-    floor = _shell(canvas, tiled=True)
+    floor = _shell(canvas, KITCHEN_PAPERS, (232, 230, 224))
+    _checks(canvas, floor, canvas.pick(((120, 150, 156), (170, 110, 92), (96, 98, 104), (140, 164, 128))))
     tile = canvas.pick(((220, 232, 232), (240, 236, 226), (206, 224, 214)))
     canvas.pen.rectangle((0, floor * 0.4, canvas.width, floor), fill=tile)
     for number in range(1, 16):
@@ -62,7 +77,9 @@ def kitchen(canvas: Canvas) -> Ground:
 
 def study(canvas: Canvas) -> Ground:
     """Paint a study: bookshelves, a window, a clock."""
-    floor = _shell(canvas)
+    carpet = canvas.pick(CARPETS)
+    floor = _shell(canvas, STUDY_PAPERS, carpet)
+    _carpet(canvas, floor, carpet)
     left = canvas.chance(0.5)
     start = 0.03 if left else 0.55
     box = (canvas.width * start, floor * 0.12, canvas.width * (start + 0.42), floor + 6)
@@ -73,20 +90,33 @@ def study(canvas: Canvas) -> Ground:
     return _room(canvas, floor)
 
 
+def bedroom(canvas: Canvas) -> Ground:
+    """Paint a bedroom: a bed against a pastel wall, a window, a soft carpet."""
+    carpet = canvas.pick(BEDROOM_CARPETS)
+    floor = _shell(canvas, BEDROOM_PAPERS, carpet)
+    _carpet(canvas, floor, carpet)
+    side = canvas.pick((0.3, 0.7))
+    window(canvas, canvas.width * (1 - side), floor * 0.42)
+    frame(canvas, canvas.width * side, floor * canvas.between(0.22, 0.34))
+    bed = canvas.width * canvas.between(0.4, 0.5)
+    stamp(canvas, "🛏", canvas.width * side, floor + canvas.height * 0.05, bed * 0.62, side > 0.5)
+    return _room(canvas, floor)
+
+
 def _room(canvas: Canvas, floor: float) -> Ground:
     return Ground(feet=(floor / canvas.height + 0.07, 0.96), air=(0.12, 0.36), indoors=True)
 
 
-def _shell(canvas: Canvas, tiled: bool = False) -> float:
-    """Paint a papered wall, a skirting board and a floor; return the row where the wall ends."""
+def _shell(canvas: Canvas, papers: tuple[Colour, ...], ground: Colour) -> float:
+    """Paint a papered wall, a skirting board and a floor of colour ``ground``; return the row where they meet."""
     floor = canvas.height * canvas.between(0.56, 0.7)
-    paper = canvas.pick(PAPERS)
+    paper = canvas.pick(papers)
     gradient(canvas, 0, floor, shade(paper, 0.94), paper)
     _paper_pattern(canvas, floor, paper)
-    wood = canvas.pick(FLOORS)
-    gradient(canvas, floor, canvas.height, shade(wood, 0.86), shade(wood, 1.06))
-    _boards(canvas, floor, shade(wood, 0.74), tiled)
-    canvas.pen.rectangle((0, floor - 10, canvas.width, floor), fill=(244, 240, 232), outline=shade(wood, 0.5), width=2)
+    gradient(canvas, floor, canvas.height, shade(ground, 0.86), shade(ground, 1.06))
+    canvas.pen.rectangle(
+        (0, floor - 10, canvas.width, floor), fill=(244, 240, 232), outline=shade(ground, 0.5), width=2
+    )
     return floor
 
 
@@ -101,15 +131,29 @@ def _paper_pattern(canvas: Canvas, floor: float, paper: Colour) -> None:
         canvas.pen.ellipse((x, y, x + 10, y + 10), fill=tone)
 
 
-def _boards(canvas: Canvas, floor: float, line: Colour, tiled: bool) -> None:
-    """Draw floorboards that run towards the viewer, and cross lines where it is tiled."""
+def _boards(canvas: Canvas, floor: float) -> None:
+    """Draw the joints of floorboards that run towards the viewer."""
     for number in range(-8, 21):
         x = canvas.width * number / 12
         near = canvas.width / 2 + (x - canvas.width / 2) * 1.7
-        canvas.pen.line((x, floor, near, canvas.height), fill=line, width=2)
-    for row in range(1, 6 if tiled else 0):
-        y = floor + (canvas.height - floor) * (row / 6) ** 1.4
-        canvas.pen.line((0, y, canvas.width, y), fill=line, width=2)
+        canvas.pen.line((x, floor, near, canvas.height), fill=(40, 24, 14, 110), width=2)
+
+
+def _checks(canvas: Canvas, floor: float, tone: Colour) -> None:
+    """Lay tiles of ``tone`` like a draughtboard, every other one left as it is."""
+    middle, rows = canvas.width / 2, [floor + (canvas.height - floor) * (row / 6) ** 1.4 for row in range(7)]
+    for row, (top, bottom) in enumerate(pairwise(rows)):
+        far, near = (1 + 0.7 * (y - floor) / (canvas.height - floor) for y in (top, bottom))
+        for column in range(-6 + row % 2, 7, 2):
+            left, right = column * canvas.width / 10, (column + 1) * canvas.width / 10
+            corners = [(middle + left * far, top), (middle + right * far, top)]
+            canvas.pen.polygon([*corners, (middle + right * near, bottom), (middle + left * near, bottom)], fill=tone)
+
+
+def _carpet(canvas: Canvas, floor: float, tone: Colour) -> None:
+    """Give a floor of colour ``tone`` the pile of a carpet."""
+    box = (0, floor, canvas.width, canvas.height)
+    speckle(canvas, box, (shade(tone, 0.88), shade(tone, 1.08)), 150, 9, 1.0)
 
 
 def _rug(canvas: Canvas, floor: float) -> None:

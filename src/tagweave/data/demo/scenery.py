@@ -7,6 +7,7 @@ from tagweave.data.demo.glyphs import INK, Colour
 
 GRASSES: tuple[Colour, ...] = ((126, 176, 84), (104, 158, 78), (160, 184, 96), (196, 182, 104), (90, 140, 88))
 SANDS: tuple[Colour, ...] = ((236, 214, 164), (222, 196, 148), (214, 204, 180))
+EARTHS: tuple[Colour, ...] = ((164, 126, 86), (142, 108, 78), (178, 146, 104))
 SEAS: tuple[Colour, ...] = ((54, 122, 176), (44, 142, 160), (78, 110, 150), (70, 150, 190))
 WALLS: tuple[Colour, ...] = (
     (206, 128, 100), (222, 190, 140), (178, 188, 194), (198, 158, 160), (150, 168, 142), (232, 216, 186),
@@ -36,6 +37,14 @@ def cloud(canvas: Canvas, x: float, y: float) -> None:
         middle = x + (step - 2) * size * 0.85
         canvas.pen.ellipse((middle - radius, y - radius, middle + radius, y + radius * 0.5), fill=(*white, 235))
     canvas.pen.rectangle((x - size * 1.7, y + size * 0.1, x + size * 1.7, y + size * 0.45), fill=(*white, 235))
+
+
+def rain(canvas: Canvas) -> None:
+    """Let it rain over all that is painted."""
+    lean = canvas.between(-0.3, 0.3)
+    for x, y, length in canvas.rng.random((90, 3)).tolist():
+        left, top, fall = x * canvas.width, y * canvas.height, 12 + 22 * length
+        canvas.pen.line((left, top, left + lean * fall, top + fall), fill=(222, 230, 240, 130), width=2)
 
 
 def hills(canvas: Canvas, base: float, tone: Colour) -> None:

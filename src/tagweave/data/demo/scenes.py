@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tagweave.data.demo.brush import LIGHT_CHANCES, LIGHTS, Canvas
+from tagweave.data.demo.brush import LAMPLIGHT, LIGHT_CHANCES, LIGHTS, Canvas
 from tagweave.data.demo.catalogue import FIGURES, INDOOR_CLUTTER, OUTDOOR_CLUTTER, TOGETHER, Figure
 from tagweave.data.demo.cooccurrence import draw_labels
-from tagweave.data.demo.staging import set_sprite, stage
+from tagweave.data.demo.scenery import rain
+from tagweave.data.demo.staging import arrange, set_sprite
 from tagweave.data.demo.surroundings import choose_ground
 
 SHORTEST, LONGEST = 192, 224
@@ -35,11 +36,15 @@ def draw_scene(seed: int, index: int) -> Image.Image:
     ground = paint(canvas)
     cast = choose_cast(rng, labels)
     clutter = INDOOR_CLUTTER if ground.indoors else OUTDOOR_CLUTTER
+    # Clutter carries no label: what is there is not always what is asked for.
     extras = [("", clutter[int(rng.integers(len(clutter)))]) for _ in range(int(rng.choice(3, p=(0.55, 0.33, 0.12))))]
-    zoom = rng.uniform(0.9, 1.15) * {1: 1.22, 2: 1.08, 3: 0.96}.get(len(cast), 0.84)
-    for sprite in stage(canvas, ground, cast + extras, zoom):
+    # Few things are shown large and many small, as photographers do.
+    zoom = rng.uniform(0.9, 1.15) * {1: 1.14, 2: 1.02, 3: 0.92}.get(len(cast), 0.82)
+    for sprite in arrange(canvas, ground, cast + extras, zoom):
         set_sprite(canvas, sprite)
-    tint = (1.0, 0.98, 0.94) if ground.indoors else light.tint
+    if not ground.indoors and light.cloudiness == 1.0 and canvas.chance(0.3):
+        rain(canvas)
+    tint = canvas.pick(LAMPLIGHT) if ground.indoors else light.tint
     return photograph(rng, canvas.image.reduce(_OVERSAMPLING), tint)
 
 
@@ -50,12 +55,12 @@ def _size(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def choose_cast(rng: np.random.Generator, labels: tuple[str, ...]) -> list[tuple[str, Figure]]:
-    """Draw the figures of a scene: each label one to three times, or two labels in one figure."""
+    """Draw the figures of a scene with what they show: a label, one to three times, or two labels in one figure."""
     cast: list[tuple[str, Figure]] = []
     rest = list(labels)
     for pair, figure in TOGETHER.items():
         if set(pair) <= set(rest) and rng.random() < 0.5:
-            cast.append((pair[0], figure))
+            cast.append((" ".join(pair), figure))
             rest = [label for label in rest if label not in pair]
     for label in rest:
         figures = FIGURES[label]
@@ -66,12 +71,12 @@ def choose_cast(rng: np.random.Generator, labels: tuple[str, ...]) -> list[tuple
 
 def photograph(rng: np.random.Generator, picture: Image.Image, tint: tuple[float, float, float]) -> Image.Image:
     """Give a picture the light of the day, and at times a colour cast, a blur or noise, as cameras do."""
-    if rng.random() < 0.15:
-        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 0.9))))
+    if rng.random() < 0.1:
+        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 0.8))))
     gain = np.array(tint) * rng.uniform(0.92, 1.06)
     if rng.random() < 0.3:
         gain = gain * rng.uniform(0.93, 1.07, 3)
     pixels = np.asarray(picture, dtype=np.float32) * gain.astype(np.float32)
-    if rng.random() < 0.35:
-        pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(2, 8))
+    if rng.random() < 0.25:
+        pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1.5, 5))
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGB")

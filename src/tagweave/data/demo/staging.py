@@ -41,78 +41,84 @@ class Sprite:
         return self.top + self.picture.height
 
 
-def stage(canvas: Canvas, ground: Ground, cast: list[tuple[str, Figure]], zoom: float) -> list[Sprite]:
-    """Place the cast on the ground, in an order that lets small things rest on tables, sofas and cabinets."""
-    placed: list[Sprite] = []
-    for label, figure in sorted(cast, key=lambda member: member[0] not in _CARRIERS):
-        carrier = _carrier(canvas, label, figure, placed)
-        if carrier is not None:
-            placed.append(_rest(canvas, label, figure, carrier, zoom))
-        elif label in _RAISED and ground.indoors and canvas.chance(0.75):
-            placed += _raise(canvas, ground, label, figure, zoom, placed)
-        else:
-            placed.append(_place(canvas, ground, label, figure, zoom, placed))
-    return sorted(placed, key=lambda sprite: sprite.order)
+@dataclass(frozen=True)
+class Stage:
+    """Hold what placing needs: the canvas, its ground, the scale of all things, and what is placed so far."""
+
+    canvas: Canvas
+    ground: Ground
+    zoom: float
+    placed: list[Sprite]
 
 
 # What rests on what, and how far below the carrier's upper edge, as a share of its height.
 _CARRIERS: dict[str, tuple[tuple[str, ...], float]] = {
-    "diningtable": (("bottle", "bottle", "pottedplant", "cat"), 0.3),
+    "diningtable": (("bottle", "pottedplant", "cat"), 0.3),
     "sofa": (("cat", "dog"), 0.74),
     "chair": (("cat",), 0.66),
+    "cabinet": ((), 0.08),
 }
 _RAISED = ("tvmonitor", "bottle")
+_CABINET = Figure(furniture.cabinet, 0.46, tilt=0)
 
 
-def _carrier(canvas: Canvas, label: str, figure: Figure, placed: list[Sprite]) -> Sprite | None:
-    """Return something placed on which ``label`` may rest, or None to put it on the ground."""
-    able = [sprite for sprite in placed if sprite.label in _CARRIERS and label in _CARRIERS[sprite.label][0]]
-    if not able or figure.pose != "stand" or canvas.chance(0.0 if label == "bottle" else 0.4):
-        return None
-    return canvas.pick(able)
+def arrange(canvas: Canvas, ground: Ground, cast: list[tuple[str, Figure]], zoom: float) -> list[Sprite]:
+    """Place the cast, carriers first so that small things may rest on them; return it in the order of painting."""
+    stage = Stage(canvas, ground, zoom, [])
+    for label, figure in sorted(cast, key=lambda member: member[0] not in _CARRIERS):
+        carrier = _carrier(stage, label, figure)
+        if carrier is not None:
+            stage.placed.append(_rest(stage, label, figure, carrier))
+        else:
+            stage.placed.append(_place(stage, label, figure))
+    return sorted(stage.placed, key=lambda sprite: sprite.order)
 
 
-def _rest(canvas: Canvas, label: str, figure: Figure, carrier: Sprite, zoom: float) -> Sprite:
+def _carrier(stage: Stage, label: str, figure: Figure) -> Sprite | None:
+    """Return what ``label`` rests on: something placed, or a cabinet that is brought in; None for the ground."""
+    canvas = stage.canvas
+    able = [sprite for sprite in stage.placed if label in _CARRIERS.get(sprite.label, ((), 0.0))[0]]
+    if able and figure.pose == "stand" and (label == "bottle" or canvas.chance(0.6)):
+        return canvas.pick(able)
+    if label in _RAISED and stage.ground.indoors and canvas.chance(0.75):
+        cabinet = _place(stage, "cabinet", _CABINET)
+        stage.placed.append(cabinet)
+        return cabinet
+    return None
+
+
+def _rest(stage: Stage, label: str, figure: Figure, carrier: Sprite) -> Sprite:
     """Set a figure upon ``carrier``, no wider than it."""
-    picture = _sized(canvas, figure, min(0.72 * zoom, 0.8 * carrier.picture.width / (figure.size * canvas.width)))
-    room = max(1.0, carrier.picture.width * 0.9 - picture.width)
-    left = carrier.left + carrier.picture.width * 0.05 + room * canvas.between(0, 1)
-    foot = carrier.top + carrier.picture.height * _CARRIERS.get(carrier.label, ((), 0.08))[1]
+    canvas, span = stage.canvas, carrier.picture.width
+    picture = _sized(canvas, figure, min(0.72 * stage.zoom, 0.8 * span / (figure.size * canvas.width)))
+    left = carrier.left + span * 0.05 + max(1.0, span * 0.9 - picture.width) * canvas.between(0, 1)
+    foot = carrier.top + carrier.picture.height * _CARRIERS[carrier.label][1]
     return Sprite(label, picture, left, foot - picture.height, carrier.order + canvas.between(0.1, 0.9))
 
 
-def _raise(
-    canvas: Canvas, ground: Ground, label: str, figure: Figure, zoom: float, placed: list[Sprite]
-) -> list[Sprite]:
-    """Put a cabinet on the floor and a figure on top of it."""
-    cabinet = _place(canvas, ground, "", Figure(furniture.cabinet, 0.46, tilt=0), zoom, placed)
-    return [cabinet, _rest(canvas, label, figure, cabinet, zoom)]
-
-
-def _place(canvas: Canvas, ground: Ground, label: str, figure: Figure, zoom: float, placed: list[Sprite]) -> Sprite:
+def _place(stage: Stage, label: str, figure: Figure) -> Sprite:
     """Put a figure where its pose says, at the least crowded of a few places."""
+    canvas, ground = stage.canvas, stage.ground
     if figure.pose == "peek":
-        picture = _sized(canvas, figure, zoom * 1.15)
+        picture = _sized(canvas, figure, stage.zoom * 1.15)
         top = canvas.height - picture.height * canvas.between(0.84, 0.97)
-        return Sprite(label, picture, _least_crowded(canvas, picture, top, placed), top, canvas.height * 1.1)
+        return Sprite(label, picture, _least_crowded(stage, picture, top), top, canvas.height * 1.1)
     if figure.pose == "fly":
-        picture = _sized(canvas, figure, zoom * canvas.between(0.75, 1.1))
-        top = canvas.height * canvas.between(*ground.air) - picture.height / 2
-        return Sprite(label, picture, _least_crowded(canvas, picture, top, placed), max(4.0, top), 0.0)
-    afloat = figure.pose == "float" and ground.water is not None
-    span = ground.water if afloat and ground.water is not None else ground.feet
-    return _stand(canvas, span, label, figure, zoom, placed, "water" if afloat else "shadow")
+        picture = _sized(canvas, figure, stage.zoom * canvas.between(0.75, 1.1))
+        top = max(4.0, canvas.height * canvas.between(*ground.air) - picture.height / 2)
+        return Sprite(label, picture, _least_crowded(stage, picture, top), top, 0.0)
+    if figure.pose == "float" and ground.water is not None:
+        return _stand(stage, ground.water, label, figure, "water")
+    return _stand(stage, ground.feet, label, figure, "shadow")
 
 
-def _stand(
-    canvas: Canvas, span: Span, label: str, figure: Figure, zoom: float, placed: list[Sprite], footing: str
-) -> Sprite:
+def _stand(stage: Stage, span: Span, label: str, figure: Figure, footing: str) -> Sprite:
     """Put a figure on a row of ``span``: the farther, the higher and the smaller."""
-    depth = canvas.between(0.05, 1) ** 0.8
-    picture = _sized(canvas, figure, zoom * (0.75 + 0.25 * depth))
-    foot = canvas.height * (span[0] + (span[1] - span[0]) * depth)
+    depth = stage.canvas.between(0.05, 1) ** 0.8
+    picture = _sized(stage.canvas, figure, stage.zoom * (0.75 + 0.25 * depth))
+    foot = stage.canvas.height * (span[0] + (span[1] - span[0]) * depth)
     top = foot - picture.height
-    return Sprite(label, picture, _least_crowded(canvas, picture, top, placed), top, foot, footing)
+    return Sprite(label, picture, _least_crowded(stage, picture, top), top, foot, footing)
 
 
 def _sized(canvas: Canvas, figure: Figure, scale: float) -> Image.Image:
@@ -131,11 +137,11 @@ def _sized(canvas: Canvas, figure: Figure, scale: float) -> Image.Image:
     return turned.crop(turned.getbbox())
 
 
-def _least_crowded(canvas: Canvas, picture: Image.Image, top: float, placed: list[Sprite]) -> float:
+def _least_crowded(stage: Stage, picture: Image.Image, top: float) -> float:
     """Return, of a few random left edges, the one at which ``picture`` covers least of what is placed."""
-    room = canvas.width - picture.width
-    lefts = [room * canvas.between(-0.04, 1.04) for _ in range(_TRIES)]
-    return min(lefts, key=lambda left: sum(_overlap(picture, left, top, other) for other in placed))
+    room = stage.canvas.width - picture.width
+    lefts = [room * stage.canvas.between(-0.04, 1.04) for _ in range(_TRIES)]
+    return min(lefts, key=lambda left: sum(_overlap(picture, left, top, other) for other in stage.placed))
 
 
 def _overlap(picture: Image.Image, left: float, top: float, other: Sprite) -> float:
@@ -171,6 +177,7 @@ def _cast_shadow(canvas: Canvas, sprite: Sprite) -> None:
 
 def _ripple(canvas: Canvas, sprite: Sprite) -> None:
     """Draw the waterline over a floating thing's lower edge."""
+    # Water left of the hull gives the tone, so that ripples suit any light.
     column = min(canvas.width - 1, max(0, round(sprite.left) - 4))
     row = min(canvas.height - 1, round(sprite.bottom))
     red, green, blue = canvas.image.getpixel((column, row))[:3]  # type: ignore[index]

@@ -22,6 +22,15 @@ def stone_wall(canvas: Canvas, base: float) -> None:
             x += width
 
 
+def hay_bale(canvas: Canvas, x: float, foot: float) -> None:
+    """Draw a round bale of hay that stands at (x, foot)."""
+    size, hay = canvas.height * canvas.between(0.1, 0.14), (226, 192, 104)
+    canvas.pen.rounded_rectangle((x, foot - size, x + size * 1.3, foot), size * 0.4, fill=hay, outline=INK, width=3)
+    for ring in (0.0, 0.16, 0.32):
+        loop = (x + size * ring, foot - size * (1 - ring), x + size * (1 - ring), foot - size * ring)
+        canvas.pen.ellipse(loop, fill=shade(hay, 0.96), outline=(134, 104, 48), width=2)
+
+
 def stables(canvas: Canvas, base: float) -> None:
     """Draw a long low building with half doors on row ``base``."""
     wall, top = canvas.pick(((180, 96, 76), (170, 124, 84), (222, 208, 182))), base - canvas.height * 0.17

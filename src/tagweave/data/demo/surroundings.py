@@ -36,6 +36,7 @@ GROUNDS: dict[str, Painter] = {
     "dining_room": rooms.dining_room,
     "kitchen": rooms.kitchen,
     "study": rooms.study,
+    "bedroom": rooms.bedroom,
 }
 
 SURPRISE = 0.15
@@ -43,20 +44,20 @@ _ELSEWHERE = 0.02  # weight of a ground that a label does not name
 
 _PLACES = """
 aeroplane: open_sky 6 runway 4
-bicycle: park 6 street 2 country_road 1
+bicycle: park 7 street 1 country_road 1
 bird: foliage 6 lake 2 open_sky 1
 boat: sea 4 harbour 3 lake 3
 bottle: kitchen 7 dining_room 2
 bus: bus_stop 8 street 1
 car: street 6 country_road 3 bus_stop 0.5
-cat: living_room 4 garden 3 kitchen 1 study 1
+cat: bedroom 6 living_room 2 garden 1
 chair: dining_room 3 living_room 2 study 3 kitchen 1 balcony 1
-cow: farmyard 6 meadow 3
+cow: farmyard 7 meadow 2
 diningtable: dining_room 7 kitchen 2 balcony 1
-dog: garden 5 park 2 living_room 2 beach 1
+dog: garden 7 living_room 1 beach 1 bedroom 0.5
 horse: paddock 6 meadow 2 beach 0.5
 motorbike: mountain_road 6 country_road 1 street 1
-person: street 2 garden 1 beach 3 park 1 country_road 1 living_room 1 dining_room 1 kitchen 1 study 1 \
+person: street 2 garden 1 beach 3 park 1 country_road 1 living_room 1 bedroom 1 dining_room 1 kitchen 1 study 1 \
 station 1 balcony 1 lake 1 paddock 1 mountain_road 1 bus_stop 1 harbour 1
 pottedplant: balcony 6 living_room 2 study 1 garden 1
 sheep: highland 7 meadow 2

@@ -42,7 +42,8 @@ def read_csv_list(path: Path) -> Annotations:
     lists = [_split_labels(row.fields[labels]) for row in rows]
     problems += [*image_problems, *split_problems, *_label_problems(rows, lists)]
     raise_problems(table.source, problems)
-    return Annotations(_matrix(lists), images, splits, tuple(row.line for row in rows), table.source)
+    lines = tuple(row.line for row in rows)
+    return Annotations(_matrix(lists), images, splits, lines, table.source, notes=_repetitions(rows, lists))
 
 
 def _columns(table: Table) -> tuple[int, int]:
@@ -62,14 +63,17 @@ def _split_labels(text: str) -> list[str]:
 
 
 def _label_problems(rows: list[Row], lists: list[list[str]]) -> list[Problem]:
-    repeated = [
-        (row.line, f"label '{name}' is given twice; keep one")
+    return spelling_problems([(name, row.line) for row, names in zip(rows, lists, strict=True) for name in names])
+
+
+def _repetitions(rows: list[Row], lists: list[list[str]]) -> tuple[str, ...]:
+    """Say where a row names a label twice: it counts once, and the person may have meant another label."""
+    return tuple(
+        f"line {row.line}: label '{name}' is given {names.count(name)} times and counts once"
         for row, names in zip(rows, lists, strict=True)
         for name in sorted(set(names))
         if names.count(name) > 1
-    ]
-    uses = [(name, row.line) for row, names in zip(rows, lists, strict=True) for name in names]
-    return [*repeated, *spelling_problems(uses)]
+    )
 
 
 def _matrix(lists: list[list[str]]) -> LabelMatrix:

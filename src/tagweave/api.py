@@ -1,0 +1,148 @@
+"""The main job from Python: ``tagweave.fit`` and what a run folder can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.config import build_config
+from tagweave.console import Console, Progress
+from tagweave.data.images import find_images
+from tagweave.data.manifest import Quarantined
+from tagweave.errors import InputError
+from tagweave.pipeline import Job
+from tagweave.predict import Classifier
+from tagweave.runs import read_json
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Hold scores of N images.
+
+    Attributes:
+        images: N paths as found or given. names: C labels.
+        probabilities: (N, C) calibrated, in [0, 1]. thresholds: (C,).
+        quarantine: images that could not be read; they have no row.
+    """
+
+    images: tuple[str, ...]
+    names: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    quarantine: tuple[Quarantined, ...]
+
+    def labels(self) -> list[list[str]]:
+        """Return each image's labels, those at or above their threshold, most probable first."""
+        from tagweave.tables import chosen
+
+        return [chosen(row, self.names, self.thresholds) for row in self.probabilities]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Use a finished run folder.
+
+    Args:
+        folder: as made by ``fit`` or the command line.
+    """
+
+    folder: Path
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The trained model, loaded once."""
+        return Classifier.load(self.folder / "model")
+
+    def evaluate(self) -> dict[str, Any]:
+        """Return the measures of every system on the held-out splits, as in ``metrics.json``."""
+        Job.load(self.folder, Console(quiet=True)).run("evaluate")
+        content: dict[str, Any] = read_json(self.folder / "metrics.json")
+        return content
+
+    def predict(self, images: Path | str | Sequence[Path | str], progress: Progress | None = None) -> Predictions:
+        """Score a folder of images, or a list of files.
+
+        Raises:
+            InputError: nothing to score.
+        """
+        names, files, unseen = _list_images(images)
+        probabilities, reasons = self.classifier.predict_files(files, progress)
+        good = [row for row in range(len(files)) if row not in reasons]
+        bad = [Quarantined(names[row], reason) for row, reason in reasons.items()]
+        return Predictions(
+            images=tuple(names[row] for row in good),
+            names=self.classifier.names,
+            probabilities=probabilities[good],
+            thresholds=self.classifier.thresholds,
+            quarantine=(*unseen, *bad),
+        )
+
+
+def _list_images(images: Path | str | Sequence[Path | str]) -> tuple[list[str], list[Path], list[Quarantined]]:
+    if not isinstance(images, str | Path):
+        files = [Path(image) for image in images]
+        return [str(image) for image in images], files, []
+    place = Path(images)
+    if place.is_file():
+        return [place.name], [place], []
+    if not place.is_dir():
+        raise InputError(f"Expected an image or a folder of images at {place}, but nothing is there.")
+    names, unseen = find_images(place)
+    if not names:
+        raise InputError(f"Expected images in {place}, but found none.")
+    return names, [place / name for name in names], unseen
+
+
+def fit(
+    images: Path | str,
+    labels: Path | str | None = None,
+    *,
+    out: Path | str | None = None,
+    format: str | None = None,
+    preset: str = "fast",
+    config: Path | None = None,
+    changes: Sequence[str] = (),
+    until: str = "report",
+    quiet: bool = False,
+    command: str | None = None,
+    **sections: Any,
+) -> Run:
+    """Propagate labels, train, measure and report; steps whose inputs did not change are not run again.
+
+    Args:
+        images: the image folder.
+        labels: a label file, or a VOC folder.
+        out: the run folder; ``runs/NAME`` after the image folder when None.
+        format: of the labels; guessed when None.
+        preset, config, changes, sections: see ``build_config``, e.g. ``seed=1`` or ``data={"label_budget": 0.1}``.
+        until: the last step to run.
+        quiet: say nothing.
+        command: the command to note in the provenance.
+
+    Raises:
+        InputError: what is wrong with the input, all of it.
+    """
+    place = Path(images)
+    job = Job(
+        folder=Path(out) if out else default_run_folder(place),
+        images=place,
+        labels=Path(labels) if labels is not None else None,
+        format=format,
+        config=build_config(preset, config, changes, **sections),
+        console=Console(quiet),
+    )
+    job.run(until, command)
+    return Run(job.folder)
+
+
+def default_run_folder(images: Path) -> Path:
+    """Return ``runs/NAME``, named after the image folder or, where that is called images, after its parent."""
+    whole = images.resolve()
+    generic = whole.name.lower() in ("images", "jpegimages", "photos", "data") and whole.parent.name
+    return Path("runs") / (whole.parent.name if generic else whole.name)

@@ -1,0 +1,240 @@
+"""The command line: verbs, sensible defaults, exit codes 0 (done), 1 (failed), 2 (bad input)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tagweave import __version__
+from tagweave.errors import InputError
+
+app = typer.Typer(
+    name="tagweave", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Few labels in, propagated labels and a multi-label image classifier out.\n\n"
+    "Start: `tagweave demo`, then `tagweave fit photos/ --labels labels.csv`.",
+)  # fmt: skip
+
+Images = Annotated[
+    Path | None, typer.Argument(help="folder of images, or a run folder to continue", show_default=False)
+]
+Labels = Annotated[
+    Path | None, typer.Option("--labels", "-l", help="label file: CSV list or one-hot", show_default=False)
+]
+Voc = Annotated[
+    Path | None, typer.Option(help="a VOC folder (VOC2007) instead of images and labels", show_default=False)
+]
+Format = Annotated[str | None, typer.Option(help="label format; guessed when absent", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME by default", show_default=False)]
+Preset = Annotated[str, typer.Option(help="fast, paper or tiny")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file over the preset", show_default=False)]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
+LabelWords = Annotated[
+    list[str] | None, typer.Option("--label-words", help='"label=other words", repeatable', show_default=False)
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(help="keep only this share (or number) of the labels, for experiments", show_default=False),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="stop instead of putting bad files to quarantine")]
+Seed = Annotated[int | None, typer.Option(help="of every random draw; 0 by default", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")]
+Json = Annotated[bool, typer.Option("--json", help="results as JSON on standard output")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """Few labels in, propagated labels and a multi-label image classifier out."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _register(step: str, about: str, example: str) -> None:
+    """Register a command that runs the job up to one step; all take the same options."""
+
+    def command(
+        images: Images = None, labels: Labels = None, voc: Voc = None, format: Format = None, out: Out = None,
+        preset: Preset = "fast", config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
+        label_budget: Budget = None, strict: Strict = False, seed: Seed = None, quiet: Quiet = False,
+        json: Json = False,
+    ) -> None:  # fmt: skip
+        changes = [*(set or []), *_changes(label_budget, strict, seed)]
+        run = _run_job(_UNTIL[step], images, labels, voc, format, out, preset, config, changes, label_words, quiet)
+        _show(run.folder, _UNTIL[step], json, quiet)
+
+    command.__doc__ = f"{about}\n\nExample: `{example}`"
+    app.command(name=step)(command)
+
+
+_UNTIL = {
+    "fit": "report", "check": "check", "embed": "embed", "propagate": "propagate", "train": "train",
+    "evaluate": "evaluate", "report": "report",
+}  # fmt: skip
+for _step, _about, _example in (
+    ("fit", "Do the whole job: labels propagated, network trained, measured, reported.",
+     "tagweave fit photos/ --labels labels.csv"),
+    ("check", "Account for every file and label row; nothing is trained.",
+     "tagweave check photos/ --labels labels.csv"),
+    ("embed", "Compute the images' stage maps once, into the cache.", "tagweave embed photos/"),
+    ("propagate", "Spread the labels over the similarity graph.", "tagweave propagate photos/ --labels labels.csv"),
+    ("train", "Train the network on given and propagated labels.", "tagweave train runs/photos"),
+    ("evaluate", "Measure every system on the held-out images.", "tagweave evaluate runs/photos"),
+    ("report", "Write report.html.", "tagweave report runs/photos"),
+):  # fmt: skip
+    _register(_step, _about, _example)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="where the demo's images go")] = Path("demo-data"),
+    images: Annotated[int, typer.Option(help="how many scenes are drawn")] = 1500,
+    out: Out = Path("runs/demo"),
+    seed: Seed = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Draw 1,500 scenes, label a tenth of them, do the whole job and show what came of it.
+
+    Example: `tagweave demo`
+    """
+    from tagweave.api import fit as run_fit
+    from tagweave.console import Console
+    from tagweave.data.demo import write_demo
+
+    console = Console(quiet)
+    with console.progress("draw", "scenes") as progress:
+        files = write_demo(folder, images=images, seed=seed or 0, progress=lambda done: progress(done, images))
+    command = shlex.join(["tagweave", *sys.argv[1:]])
+    run = run_fit(files.images, files.labels, out=out, quiet=quiet, seed=seed or 0, command=command)
+    _show(run.folder, "report", json, quiet)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help=".csv, .jsonl or .parquet; labels are printed when absent")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Score images with a trained model.
+
+    Example: `tagweave predict runs/photos new_photos/ --out labels.csv`
+    """
+    from tagweave.api import Run
+    from tagweave.console import Console
+    from tagweave.tables import write_predicted_file
+
+    console = Console(quiet)
+    with console.progress("predict", "images") as progress:
+        scored = Run(run).predict(images, progress)
+    if out is not None:
+        write_predicted_file(out, scored.images, scored.names, scored.probabilities, scored.thresholds)
+        console.say(f"{len(scored.images):,} images scored, written to {out}")
+    for item in scored.quarantine:
+        typer.echo(f"not scored: {item.path}: {item.reason}", err=True)
+    if json:
+        _print_json([_predicted(scored, row) for row in range(len(scored.images))])
+    elif out is None:
+        for image, labels in zip(scored.images, scored.labels(), strict=True):
+            typer.echo(f"{image}\t{';'.join(labels)}")
+
+
+def _predicted(scored: Any, row: int) -> dict[str, Any]:
+    probabilities = dict(zip(scored.names, (round(float(p), 7) for p in scored.probabilities[row]), strict=True))
+    return {"image": scored.images[row], "labels": scored.labels()[row], "probabilities": probabilities}
+
+
+def _changes(budget: float | None, strict: bool, seed: int | None) -> list[str]:
+    changes = [] if budget is None else [f"data.label_budget={budget}"]
+    changes += ["data.strict=true"] if strict else []
+    return [*changes, f"seed={seed}"] if seed is not None else changes
+
+
+def _run_job(
+    until: str, images: Path | None, labels: Path | None, voc: Path | None, format: str | None, out: Path | None,
+    preset: str, config: Path | None, changes: list[str], label_words: list[str] | None, quiet: bool,
+) -> Any:  # fmt: skip
+    from tagweave.api import Run, fit
+    from tagweave.console import Console
+    from tagweave.pipeline import Job
+
+    command = shlex.join(["tagweave", *sys.argv[1:]])
+    if images is not None and (images / "job.json").is_file():
+        if labels or voc or changes or config:
+            raise InputError(
+                f"{images} is a run folder and keeps its labels and settings; give the image folder instead."
+            )
+        Job.load(images, Console(quiet)).run(until, command)
+        return Run(images)
+    if voc is not None:
+        images, labels, format = images or voc / "JPEGImages", voc, format or "voc"
+    if images is None:
+        raise InputError("Expected a folder of images (or --voc FOLDER), but got none; see tagweave fit --help.")
+    words = dict(_split_words(text) for text in label_words or [])
+    sections: dict[str, Any] = {"model": {"label_words": words}} if words else {}
+    if voc is not None and out is None:
+        out = Path("runs") / voc.resolve().name
+    return fit(
+        images, labels, out=out, format=format, preset=preset, config=config, changes=changes, until=until,
+        quiet=quiet, command=command, **sections,
+    )  # fmt: skip
+
+
+def _split_words(text: str) -> tuple[str, str]:
+    label, equals, words = text.partition("=")
+    if not equals or not words.strip():
+        raise InputError(f'Expected --label-words "label=other words", but got "{text}".')
+    return label.strip(), words.strip()
+
+
+def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
+    from tagweave.runs import read_json
+    from tagweave.summary import print_measures, print_step
+
+    if until in ("evaluate", "report"):
+        metrics = read_json(folder / "metrics.json")
+        if as_json:
+            _print_json({"run": str(folder), **{key: metrics[key] for key in ("main", "splits", "propagation")}})
+        else:
+            print_measures(metrics)
+    else:
+        record = read_json(folder / "steps" / f"{until}.json")
+        if as_json:
+            _print_json({"run": str(folder), **record})
+        else:
+            print_step(until, folder, record)
+    if not quiet and not as_json and until == "report":
+        typer.echo(
+            f"\nReport: {folder / 'report.html'}\nModel:  {folder / 'model'}\nLabels: {folder / 'labels.parquet'}"
+        )
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line; bad input ends with its problems, one per line, and exit code 2."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        app()
+    except InputError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command again: it continues where it stopped.", file=sys.stderr)
+        sys.exit(130)
+    except (FloatingPointError, OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,239 @@
+"""The configuration: one frozen section per step, presets, TOML in and out."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tagweave.errors import InputError
+
+
+class Section(BaseModel):
+    """Refuse unknown keys and changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataConfig(Section):
+    """What is read, and how it is split."""
+
+    val_fraction: float = Field(0.15, ge=0, lt=1, description="share of labelled images that choose the model")
+    test_fraction: float = Field(0.2, ge=0, lt=1, description="share held out for scoring where no split is given")
+    label_budget: float | None = Field(None, gt=0, description="labels kept, a share or a number; hides the rest")
+    difficult: Literal["positive", "unknown"] = Field("positive", description="VOC objects marked difficult")
+    strict: bool = Field(False, description="stop at the first file that would go to quarantine")
+
+
+class EncoderConfig(Section):
+    """Which frozen backbone turns images into stage maps."""
+
+    name: str = Field("efficientnet_lite0", description="efficientnet_lite0, vgg16_bn or any timm model")
+    size: int | None = Field(None, ge=32, description="input side in pixels; the model's own when absent")
+    weights: str | None = Field(None, description="a file, or random; the published weights when absent")
+    map_side: int = Field(14, ge=1, description="larger stage maps are average-pooled to this side")
+
+
+class GraphConfig(Section):
+    """Label propagation (METHOD §1)."""
+
+    features: Literal["average+max", "average"] = Field("average+max", description="pooled features that are compared")
+    k: int = Field(20, ge=1, description="neighbours of an image")
+    affinity: Literal["cosine_power", "heat"] = "cosine_power"
+    gamma: float = Field(3.0, gt=0, description="power of the cosine")
+    tau: float = Field(0.25, gt=0, description="width of the heat affinity")
+    strength: Literal["affinity", "wcn"] = Field("affinity", description="wcn: weighted common neighbours (eq. 1)")
+    diffusion: Literal["heat", "spread"] = "heat"
+    t: float = Field(4.0, ge=0, description="heat diffusion time")
+    alpha: float = Field(0.9, ge=0, lt=1, description="share of the neighbours in spread")
+    kappa: float = Field(0.03, ge=0, description="weight of a label's rate in its total")
+    rounds: int = Field(1, ge=1, description="rounds of dynamic link strength; 1 is static")
+    eta: float = Field(1.0, ge=0, description="pull of agreeing labels on link strength")
+    tol: float = Field(1e-3, ge=0, description="rounds stop when scores move less")
+    teacher: bool = Field(True, description="blend with ridge regression, in the share that cross-fitting chooses")
+    folds: int = Field(5, ge=2, description="folds of the cross-fit")
+    precision: float = Field(0.8, gt=0, le=1, description="expected share of right ones among accepted positives")
+
+
+class ModelConfig(Section):
+    """The network (METHOD §2 to §4)."""
+
+    width: int = Field(256, ge=1, description="width of g and of every attended vector")
+    compatibility: Literal["additive", "dot"] = "additive"
+    normalisation: Literal["softmax", "sigmoid"] = "softmax"
+    append_g: bool = Field(True, description="put the global vector at the end of F")
+    fusion: Literal["mfb", "dot", "none"] = Field("mfb", description="none: averaged per-stage classifiers alone")
+    m: int = Field(358, ge=1, description="fusion width")
+    g: int = Field(2, ge=1, description="group size of the sum-pooling; divides m")
+    signed_sqrt: bool = True
+    l2: bool = True
+    fusion_dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout on F")
+    prior: bool = Field(True, description="start every label at its known rate")
+    gcn_widths: tuple[int, ...] = Field((512, 1024), min_length=1, description="widths of the GCN's layers")
+    word_vectors: str = Field("glove50", description="glove50, one-hot, random, or a file")
+    label_words: dict[str, str] = Field({}, description="other words for some labels")
+    phi: float = Field(0.1, ge=0, le=1, description="smallest P(j | i) that links two labels")
+    lam: float = Field(0.25, ge=0, description="total weight of a label's neighbours")
+    theta: float = Field(1e-6, ge=0)
+    normalise: Literal["rows", "columns"] = "rows"
+
+
+class TrainConfig(Section):
+    """How the network is trained on the cached maps."""
+
+    epochs: int = Field(12, ge=1)
+    batch: int = Field(64, ge=1)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warm_up: float = Field(0.15, ge=0, lt=1, description="share of the steps in which the rate rises")
+    clip: float = Field(10.0, gt=0, description="largest length of the gradient")
+    ema: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights; 0 uses the last ones")
+    loss: Literal["bce", "weighted_bce", "soft_margin", "asymmetric", "focal"] = "bce"
+    auxiliary: float = Field(0.05, ge=0, description="weight of the per-stage classifiers' loss")
+    targets: Literal["soft", "decided", "labelled"] = Field(
+        "soft", description="soft: calibrated probabilities; decided: accepted cells only; labelled: no propagation"
+    )
+    labelled_share: float = Field(0.25, ge=0, le=1, description="least share of labelled images in an epoch")
+    patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
+
+
+class Config(Section):
+    """Everything a run depends on, but its data."""
+
+    seed: int = 0
+    data: DataConfig = DataConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    graph: GraphConfig = GraphConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+
+
+# Differences from the defaults. `paper` keeps the paper's choices where the frozen regime has them.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "tiny": {
+        "model": {"width": 32, "m": 32, "gcn_widths": (32, 32)},
+        "train": {"epochs": 2, "batch": 32},
+        "encoder": {"size": 96, "map_side": 7},
+    },
+    "paper": {
+        "graph": {"features": "average", "k": 50, "strength": "wcn", "rounds": 3, "teacher": False},
+        "model": {"width": 512, "append_g": False, "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0},
+        "train": {
+            "epochs": 25, "batch": 32, "optimiser": "sgd", "learning_rate": 0.01, "ema": 0.0, "loss": "weighted_bce",
+            "auxiliary": 1.0, "targets": "decided", "patience": 25,
+        },
+    },
+}  # fmt: skip
+
+
+def build_config(
+    preset: str = "fast", file: Path | None = None, changes: Sequence[str] = (), **sections: Any
+) -> Config:
+    """Build a configuration: the preset, then a TOML file over it, then ``section.key=value`` changes, then sections.
+
+    Raises:
+        InputError: unknown preset, key or value; every problem, with the nearest known key.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"Expected preset to be one of {', '.join(PRESETS)}, but got '{preset}'.")
+    merged = _merge({}, PRESETS[preset])
+    if file is not None:
+        merged = _merge(merged, read_toml(file))
+    for change in changes:
+        merged = _merge(merged, _parse_change(change))
+    return parse_config(_merge(merged, sections))
+
+
+def parse_config(content: Mapping[str, Any]) -> Config:
+    """Validate plain data as a configuration.
+
+    Raises:
+        InputError: every unknown key with the nearest known one, and every bad value.
+    """
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise InputError([_explain(problem) for problem in error.errors()]) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Raises:
+        InputError: no file, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Expected a configuration file at {path}, but got: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"Expected TOML in {path}, but got: {error}.") from error
+
+
+def to_toml(config: Config) -> str:
+    """Write a configuration as commented TOML that ``read_toml`` reads back."""
+    lines = ["# What this run depends on. Use it again with --config FILE.", f"seed = {config.seed}"]
+    for name, field in Config.model_fields.items():
+        section = getattr(config, name)
+        if not isinstance(section, Section):
+            continue
+        lines += ["", f"# {(type(section).__doc__ or '').strip()}", f"[{name}]"]
+        for key, about in type(section).model_fields.items():
+            value = getattr(section, key)
+            comment = f"  # {about.description}" if about.description else ""
+            lines.append(f"# {key} = (absent){comment}" if value is None else f"{key} = {_toml(value)}{comment}")
+        del field
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+def _parse_change(change: str) -> dict[str, Any]:
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) > 2 or not all(parts):
+        raise InputError(f"Expected --set section.key=value, but got '{change}'.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    return {parts[0]: value} if len(parts) == 1 else {parts[0]: {parts[1]: value}}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Section):
+            value = value.model_dump()
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    place = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        return f"{'.'.join(place)}: {problem['msg'][0].lower()}{problem['msg'][1:]}, but got {problem['input']!r}."
+    known = list(Config.model_fields)
+    if len(place) > 1 and place[0] in Config.model_fields:
+        known = list(type(getattr(Config(), place[0])).model_fields)
+    near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+    hint = f"did you mean '{'.'.join([*place[:-1], near[0]])}'?" if near else f"known are: {', '.join(known)}."
+    return f"{'.'.join(place)}: there is no such key; {hint}"

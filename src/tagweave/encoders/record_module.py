@@ -1,0 +1,59 @@
+"""The frozen backbone as one module: pixels in, one row of numbers per image out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, int, int]
+
+
+class RecordModule(nn.Module):
+    """Map pixels (B, S, S, 3) uint8 to records (B, R) float32: the stage maps, flattened, then the pooled feature.
+
+    Args:
+        trunk: a timm model with ``forward_intermediates``.
+        mean, std: per channel, of pixels in 0..255.
+        taps: the numbers of the stages to keep, from fine to coarse.
+        map_side: larger maps are average-pooled to at most this side.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, trunk: nn.Module, mean: Sequence[float], std: Sequence[float], taps: Sequence[int], map_side: int
+    ) -> None:
+        super().__init__()
+        self.trunk, self.taps, self.map_side = trunk, list(taps), map_side
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def stages(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the backbone's own maps, and the pooled feature: average and maximum of its final map (B, D)."""
+        x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        last, maps = self.trunk.forward_intermediates(x, indices=self.taps)  # type: ignore[operator]
+        if last.ndim == 3:  # tokens (B, T, D) -> (B, D, T, 1), leaving class and register tokens out
+            last = last[:, getattr(self.trunk, "num_prefix_tokens", 0) :].transpose(1, 2).unsqueeze(3)
+        elif getattr(self.trunk, "output_fmt", "NCHW") == "NHWC":  # Swin and its like
+            last = last.permute(0, 3, 1, 2)
+        return maps, torch.cat([last.mean(dim=(2, 3)), last.amax(dim=(2, 3))], dim=1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return records (B, R)."""
+        maps, feature = self.stages(pixels)
+        return torch.cat([*(self._shrink(m).flatten(1) for m in maps), feature], dim=1)
+
+    @torch.inference_mode()
+    def shapes(self, size: int) -> tuple[tuple[Shape, ...], tuple[int, ...], int]:
+        """Return the stored maps' shapes, the strides of the backbone's own maps, and D, by running one blank image."""
+        maps, feature = self.stages(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        stored = tuple((int(m.shape[1]), *(int(side) for side in self._shrink(m).shape[2:])) for m in maps)
+        strides = tuple(round(size / m.shape[2]) for m in maps)
+        return stored, strides, int(feature.shape[1])  # type: ignore[return-value]
+
+    def _shrink(self, stage: Tensor) -> Tensor:
+        factor = -(-stage.shape[2] // self.map_side)
+        return nn.functional.avg_pool2d(stage, factor) if factor > 1 else stage

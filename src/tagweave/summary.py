@@ -1,0 +1,64 @@
+"""Results as tables on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+SYSTEMS = {"linear": "linear, labelled images only", "graph": "propagated labels", "network": "network"}
+SHOWN_LABELS = 30  # more are left to the report
+
+
+def print_measures(metrics: dict[str, Any]) -> None:
+    """Print one table of all systems on the held-out images, and average precisions where the labels are few."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    split = next((name for name in ("test", "val") if name in metrics["splits"]), None)
+    if split is None:
+        console.print("No held-out labelled images: nothing is measured. Give more labels, or a test split.")
+        return
+    systems = metrics["splits"][split]["systems"]
+    one = systems[metrics["main"]]
+    images, counted = f"{one['images']:,} held-out images ({split})", one["labels_with_positives"]
+    table = Table(title=f"{images}, mAP over {counted} labels with positives")
+    table.add_column("system")
+    for name in ("mAP", f"mAP, {one['labels_with_10_positives']} labels with ≥ 10", "CF1", "OF1"):
+        table.add_column(name, justify="right")
+    for name, title in SYSTEMS.items():
+        measured = systems[name]
+        half = measured["at_half"]
+        table.add_row(title, *map(_percent, (measured["mAP"], measured["mAP_10"], half["CF1"], half["OF1"])))
+    console.print(table)
+    if len(one["per_label"]) <= SHOWN_LABELS:
+        console.print(_label_table(systems))
+
+
+def _label_table(systems: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="average precision per label")
+    table.add_column("label")
+    for name in ("positives", *SYSTEMS):
+        table.add_column(name, justify="right")
+    for number, row in enumerate(systems["network"]["per_label"]):
+        precisions = (_percent(systems[name]["per_label"][number]["AP"]) for name in SYSTEMS)
+        table.add_row(row["label"], str(row["positives"]), *precisions)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
+    """Print what one step says of itself."""
+    from rich.console import Console
+
+    facts = {k: v for k, v in record.items() if k not in ("key", "started", "notes", "parts") and v is not None}
+    Console().print(f"{step}: done in {folder}", highlight=False)
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [(name, value)]
+        for key, number in rows:
+            Console().print(f"  {key.replace('_', ' ')}: {number}", highlight=False)

@@ -1,0 +1,155 @@
+"""Labels and predictions as long tables, and predictions in the forms people use."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tagweave.data.labels import LabelMatrix
+from tagweave.data.manifest import Manifest
+from tagweave.errors import InputError
+from tagweave.runs import atomic
+
+if TYPE_CHECKING:
+    from tagweave.graph.pseudo_labels import PseudoLabels
+
+ROWS_AT_ONCE = 4096  # images per row group, which bounds memory for large collections
+
+
+def write_labels(
+    path: Path, manifest: Manifest, given: LabelMatrix, accepted: PseudoLabels,
+    probabilities: NDArray[np.floating], reached: NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Write every cell of the pool: image, label, value, known, probability, source.
+
+    ``source`` is ``given``, ``propagated`` (value decided by propagation) or ``unknown`` (value null).
+    """
+    decided = accepted.decided(given)
+    sources = np.where(given.known, 0, np.where(decided.known, 1, 2)).astype(np.int8)
+    schema = pa.schema(
+        [
+            ("image", pa.dictionary(pa.int32(), pa.string())), ("label", pa.dictionary(pa.int32(), pa.string())),
+            ("value", pa.bool_()), ("known", pa.bool_()), ("probability", pa.float32()),
+            ("source", pa.dictionary(pa.int8(), pa.string())),
+        ]
+    )  # fmt: skip
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for part in _parts(len(manifest)):
+            known = decided.known[part].ravel()
+            table = {
+                "image": _repeat(manifest.paths[part], len(given.names)),
+                "label": _cycle(given.names, len(manifest.paths[part])),
+                "value": pa.array(decided.values[part].ravel(), mask=~known),
+                "known": pa.array(given.known[part].ravel()),
+                "probability": pa.array(probabilities[part].ravel().astype(np.float32)),
+                "source": pa.DictionaryArray.from_arrays(
+                    pa.array(sources[part].ravel()), pa.array(["given", "propagated", "unknown"])
+                ),
+            }
+            writer.write_table(pa.table(table, schema=schema))
+
+
+def write_predictions(
+    path: Path, manifest: Manifest, names: Sequence[str], probabilities: NDArray[np.floating]
+) -> None:
+    """Write the final model's probability of every image and label: image, label, split, probability."""
+    schema = pa.schema(
+        [
+            ("image", pa.dictionary(pa.int32(), pa.string())), ("label", pa.dictionary(pa.int32(), pa.string())),
+            ("split", pa.string()), ("probability", pa.float32()),
+        ]
+    )  # fmt: skip
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for part in _parts(len(manifest)):
+            table = {
+                "image": _repeat(manifest.paths[part], len(names)),
+                "label": _cycle(names, len(manifest.paths[part])),
+                "split": pa.array(np.repeat(manifest.splits[part], len(names)).tolist(), pa.string()),
+                "probability": pa.array(probabilities[part].ravel().astype(np.float32)),
+            }
+            writer.write_table(pa.table(table, schema=schema))
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + ROWS_AT_ONCE, count)) for start in range(0, count, ROWS_AT_ONCE))
+
+
+def _repeat(values: Sequence[str], times: int) -> pa.DictionaryArray:
+    indices = np.repeat(np.arange(len(values), dtype=np.int32), times)
+    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(values, pa.string()))
+
+
+def _cycle(values: Sequence[str], times: int) -> pa.DictionaryArray:
+    indices = np.tile(np.arange(len(values), dtype=np.int32), times)
+    return pa.DictionaryArray.from_arrays(pa.array(indices), pa.array(values, pa.string()))
+
+
+Writer = Callable[[Path, Sequence[str], Sequence[str], NDArray[np.floating], NDArray[np.floating]], None]
+
+
+def write_predicted_file(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """Write predictions as the file's suffix says: ``.csv``, ``.jsonl`` or ``.parquet``.
+
+    Raises:
+        InputError: another suffix.
+    """
+    if path.suffix not in _WRITERS:
+        raise InputError(f"Expected an output file ending in {', '.join(_WRITERS)}, but got '{path}'.")
+    with atomic(path) as partial:
+        _WRITERS[path.suffix](partial, images, names, probabilities, thresholds)
+
+
+def chosen(row: NDArray[np.floating], names: Sequence[str], thresholds: NDArray[np.floating]) -> list[str]:
+    """Return the labels at or above their thresholds, most probable first."""
+    return [names[c] for c in np.argsort(-row, kind="stable") if row[c] >= thresholds[c]]
+
+
+def _write_csv(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "labels", *names])
+        for image, row in zip(images, probabilities, strict=True):
+            writer.writerow([image, ";".join(chosen(row, names, thresholds)), *(f"{p:.7f}" for p in row)])
+
+
+def _write_jsonl(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    with path.open("w", encoding="utf-8") as file:
+        for image, row in zip(images, probabilities, strict=True):
+            scores = {name: round(float(p), 7) for name, p in zip(names, row, strict=True)}
+            record = {"image": image, "labels": chosen(row, names, thresholds), "probabilities": scores}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _write_parquet(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    table = pa.table(
+        {
+            "image": _repeat(images, len(names)),
+            "label": _cycle(names, len(images)),
+            "probability": pa.array(probabilities.ravel().astype(np.float32)),
+            "predicted": pa.array((probabilities >= thresholds).ravel()),
+        }
+    )
+    pq.write_table(table, path)
+
+
+_WRITERS: dict[str, Writer] = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}

@@ -1,0 +1,145 @@
+"""The ridge teacher against fits that really leave images out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from graph_cases import labels_of, random_labels
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import Ridge
+
+from references import model as reference
+from tagweave.calibration import fit_calibration
+from tagweave.graph.teacher import PENALTIES, fit_linear, fit_teacher
+
+REFIT = 1e-8  # float64 least squares of a few dozen rows, conditioned by penalties of 0.1 and above
+
+
+def unit_rows(seed: int, images: int, width: int) -> np.ndarray:
+    features = np.random.default_rng(seed).normal(size=(images, width))
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def left_out_by_refitting(unit: np.ndarray, values: np.ndarray, known: np.ndarray, penalty: float) -> np.ndarray:
+    found = np.zeros(values.shape)
+    for column, cells in enumerate(known.T):
+        if cells.any():
+            target = values[cells][:, [column]].astype(float)
+            found[cells, column] = reference.ridge_loo_reference(unit[cells], target, penalty)[:, 0]
+    return found
+
+
+@pytest.mark.parametrize("width", [5, 60], ids=["more images than features", "more features than images"])
+class TestFitTeacher:
+    @pytest.mark.parametrize("penalty", PENALTIES)
+    def test_left_out_scores_are_those_of_refitting(self, penalty: float, width: int) -> None:
+        unit, labels = unit_rows(0, 25, width), random_labels(0, 25, 3, known=1.0)
+        found = fit_teacher(unit, labels, (penalty,))
+        expected = reference.ridge_loo_reference(unit, labels.values.astype(float), penalty)
+        assert_allclose(found.left_out, expected, atol=REFIT, rtol=0)
+        assert found.penalty == penalty
+
+    def test_left_out_scores_of_partly_known_labels(self, width: int) -> None:
+        unit, labels = unit_rows(1, 40, width), random_labels(1, 40, 4, known=0.5)
+        found = fit_teacher(unit, labels, (1.0,)).left_out
+        assert_allclose(found, left_out_by_refitting(unit, labels.values, labels.known, 1.0), atol=REFIT, rtol=0)
+        assert not found[~labels.known].any()
+
+    def test_scores_are_those_of_scikit_learns_ridge(self, width: int) -> None:
+        unit, labels = unit_rows(2, 40, width), random_labels(2, 40, 4, known=0.5)
+        new = unit_rows(3, 6, width)
+        found = fit_teacher(unit, labels, (0.3,)).score(new)
+        for column, cells in enumerate(labels.known.T):
+            ridge = Ridge(alpha=0.3).fit(unit[cells], labels.values[cells, column])
+            assert_allclose(found[:, column], ridge.predict(new), atol=REFIT, rtol=0)
+
+    def test_chooses_the_penalty_of_least_left_out_error(self, width: int) -> None:
+        unit = unit_rows(4, 40, width)
+        direction = np.random.default_rng(5).normal(size=(width, 3))
+        chosen = set()
+        for noise in (0.01, 0.5, 5.0):
+            scores = unit @ direction + noise * np.random.default_rng(6).normal(size=(40, 3))
+            labels = labels_of(scores > 0, np.random.default_rng(7).random((40, 3)) < 0.8)
+            errors = [
+                ((left_out_by_refitting(unit, labels.values, labels.known, p) - labels.values)[labels.known] ** 2).sum()
+                for p in PENALTIES
+            ]
+            chosen.add(fit_teacher(unit, labels).penalty)
+            assert fit_teacher(unit, labels).penalty == PENALTIES[int(np.argmin(errors))]
+        assert len(chosen) > 1
+
+    def test_follows_permutations_of_images_and_of_labels(self, width: int) -> None:
+        unit, labels = unit_rows(8, 30, width), random_labels(8, 30, 4, known=0.6)
+        rows, columns = (np.random.default_rng(8).permutation(n) for n in (30, 4))
+        found = fit_teacher(unit, labels)
+        moved = fit_teacher(
+            unit[rows], labels_of(labels.values[np.ix_(rows, columns)], labels.known[np.ix_(rows, columns)])
+        )
+        assert_allclose(moved.left_out, found.left_out[np.ix_(rows, columns)], atol=REFIT, rtol=0)
+        assert_allclose(moved.score(unit), found.score(unit)[:, columns], atol=REFIT, rtol=0)
+
+    def test_labels_do_not_touch_each_other_at_one_penalty(self, width: int) -> None:
+        unit, labels = unit_rows(9, 30, width), random_labels(9, 30, 3, known=0.6)
+        together = fit_teacher(unit, labels, (1.0,)).score(unit)
+        for column in range(3):
+            alone = labels_of(labels.values[:, [column]], labels.known[:, [column]])
+            assert_allclose(fit_teacher(unit, alone, (1.0,)).score(unit)[:, 0], together[:, column], atol=REFIT, rtol=0)
+
+    def test_unknown_images_have_no_say(self, width: int) -> None:
+        unit, labels = unit_rows(10, 30, width), random_labels(10, 30, 2, known=0.5)
+        labels = labels.hide(np.arange(20, 30))
+        other = unit.copy()
+        other[20:] = unit_rows(11, 10, width)
+        assert_array_equal(fit_teacher(other, labels).weight, fit_teacher(unit, labels).weight)
+
+
+class TestDegenerate:
+    def test_a_label_without_known_cells_scores_zero(self) -> None:
+        labels = random_labels(0, 20, 3, known=1.0)
+        known = labels.known.copy()
+        known[:, 1] = False
+        found = fit_teacher(unit_rows(0, 20, 5), labels_of(labels.values, known))
+        assert not found.score(unit_rows(1, 4, 5))[:, 1].any()
+        assert not found.left_out[:, 1].any()
+
+    def test_nothing_known_scores_zero(self) -> None:
+        found = fit_teacher(unit_rows(0, 6, 3), labels_of(np.zeros((6, 2)), np.zeros((6, 2))))
+        assert not found.score(unit_rows(1, 4, 3)).any()
+
+    @pytest.mark.parametrize("present", [False, True])
+    def test_a_label_known_once_scores_its_one_value(self, present: bool) -> None:
+        known = np.zeros((6, 1), bool)
+        known[2] = True
+        found = fit_teacher(unit_rows(0, 6, 3), labels_of(np.full((6, 1), present), known))
+        assert_allclose(found.score(unit_rows(1, 4, 3)), float(present), atol=REFIT)
+        assert found.left_out[2, 0] == float(present)
+
+    def test_a_label_known_twice_leaves_the_other_value(self) -> None:
+        # Without image 0 only image 1 is left, and the fit to one image is constant.
+        found = fit_teacher(unit_rows(0, 2, 3), labels_of([[1], [0]]), (1.0,))
+        assert_allclose(found.left_out, [[0.0], [1.0]], atol=REFIT)
+
+    def test_equal_images(self) -> None:
+        unit = np.repeat(unit_rows(0, 1, 4), 5, axis=0)
+        labels = labels_of([[1], [0], [0], [1], [1]])
+        found = fit_teacher(unit, labels)
+        assert_allclose(found.score(unit), 0.6, atol=REFIT)
+        # All others' mean.
+        assert_allclose(found.left_out[:, 0], [0.5, 0.75, 0.75, 0.5, 0.5], atol=REFIT)
+
+    def test_float32_features_are_solved_in_float64(self) -> None:
+        unit, labels = unit_rows(0, 25, 5).astype(np.float32), random_labels(0, 25, 2, known=1.0)
+        expected = reference.ridge_loo_reference(unit.astype(np.float64), labels.values.astype(float), 0.1)
+        assert_allclose(fit_teacher(unit, labels, (0.1,)).left_out, expected, atol=REFIT, rtol=0)
+
+
+class TestFitLinear:
+    def test_is_calibrated_on_the_left_out_scores_of_the_labelled_images(self) -> None:
+        unit, labels = unit_rows(3, 40, 6), random_labels(3, 40, 3, known=0.5).hide(np.arange(30, 40))
+        teacher, calibration = fit_linear(unit, labels)
+        expected: Any = left_out_by_refitting(unit, labels.values, labels.known, teacher.penalty)
+        again = fit_calibration(expected[:30], labels.take(np.arange(30)))
+        assert_allclose(calibration.slope, again.slope, rtol=1e-5)  # Newton steps stop at 1e-7
+        assert_allclose(calibration.offset, again.offset, rtol=1e-5)
