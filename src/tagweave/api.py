@@ -44,7 +44,6 @@ class Predictions:
         return [chosen(row, self.names, self.thresholds) for row in self.probabilities]
 
 
-@dataclass(frozen=True)
 class Run:
     """Use a finished run folder.
 
@@ -52,7 +51,8 @@ class Run:
         folder: as made by ``fit`` or the command line.
     """
 
-    folder: Path
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -106,7 +106,7 @@ def fit(
     out: Path | str | None = None,
     format: str | None = None,
     preset: str = "fast",
-    config: Path | None = None,
+    config: Path | str | None = None,
     changes: Sequence[str] = (),
     until: str = "report",
     quiet: bool = False,
@@ -128,21 +128,22 @@ def fit(
     Raises:
         InputError: what is wrong with the input, all of it.
     """
-    place = Path(images)
+    place = Path(images).resolve()  # a run folder is used from other working folders too
     job = Job(
         folder=Path(out) if out else default_run_folder(place),
         images=place,
-        labels=Path(labels) if labels is not None else None,
+        labels=Path(labels).resolve() if labels is not None else None,
         format=format,
-        config=build_config(preset, config, changes, **sections),
+        config=build_config(preset, Path(config) if config is not None else None, changes, **sections),
         console=Console(quiet),
+        command=command,
     )
-    job.run(until, command)
+    job.run(until)
     return Run(job.folder)
 
 
 def default_run_folder(images: Path) -> Path:
     """Return ``runs/NAME``, named after the image folder or, where that is called images, after its parent."""
     whole = images.resolve()
-    generic = whole.name.lower() in ("images", "jpegimages", "photos", "data") and whole.parent.name
+    generic = whole.name.lower() in ("images", "jpegimages") and whole.parent.name
     return Path("runs") / (whole.parent.name if generic else whole.name)

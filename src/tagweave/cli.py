@@ -32,7 +32,7 @@ Voc = Annotated[
 ]
 Format = Annotated[str | None, typer.Option(help="label format; guessed when absent", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME by default", show_default=False)]
-Preset = Annotated[str, typer.Option(help="fast, paper or tiny")]
+Preset = Annotated[str | None, typer.Option(help="fast, paper or tiny; fast when absent", show_default=False)]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file over the preset", show_default=False)]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
 LabelWords = Annotated[
@@ -61,7 +61,7 @@ def _register(step: str, about: str, example: str) -> None:
 
     def command(
         images: Images = None, labels: Labels = None, voc: Voc = None, format: Format = None, out: Out = None,
-        preset: Preset = "fast", config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
+        preset: Preset = None, config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
         label_budget: Budget = None, strict: Strict = False, seed: Seed = None, quiet: Quiet = False,
         json: Json = False,
     ) -> None:  # fmt: skip
@@ -132,8 +132,10 @@ def predict(
     """
     from tagweave.api import Run
     from tagweave.console import Console
-    from tagweave.tables import write_predicted_file
+    from tagweave.tables import predicted_writer, write_predicted_file
 
+    if out is not None:
+        predicted_writer(out)  # a suffix that is not known is told before the work
     console = Console(quiet)
     with console.progress("predict", "images") as progress:
         scored = Run(run).predict(images, progress)
@@ -162,7 +164,7 @@ def _changes(budget: float | None, strict: bool, seed: int | None) -> list[str]:
 
 def _run_job(
     until: str, images: Path | None, labels: Path | None, voc: Path | None, format: str | None, out: Path | None,
-    preset: str, config: Path | None, changes: list[str], label_words: list[str] | None, quiet: bool,
+    preset: str | None, config: Path | None, changes: list[str], label_words: list[str] | None, quiet: bool,
 ) -> Any:  # fmt: skip
     from tagweave.api import Run, fit
     from tagweave.console import Console
@@ -170,11 +172,11 @@ def _run_job(
 
     command = shlex.join(["tagweave", *sys.argv[1:]])
     if images is not None and (images / "job.json").is_file():
-        if labels or voc or changes or config:
+        if any((labels, voc, format, out, preset, config, changes, label_words)):
             raise InputError(
                 f"{images} is a run folder and keeps its labels and settings; give the image folder instead."
             )
-        Job.load(images, Console(quiet)).run(until, command)
+        Job.load(images, Console(quiet), command).run(until)
         return Run(images)
     if voc is not None:
         images, labels, format = images or voc / "JPEGImages", voc, format or "voc"
@@ -185,7 +187,7 @@ def _run_job(
     if voc is not None and out is None:
         out = Path("runs") / voc.resolve().name
     return fit(
-        images, labels, out=out, format=format, preset=preset, config=config, changes=changes, until=until,
+        images, labels, out=out, format=format, preset=preset or "fast", config=config, changes=changes, until=until,
         quiet=quiet, command=command, **sections,
     )  # fmt: skip
 
@@ -214,9 +216,9 @@ def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
         else:
             print_step(until, folder, record)
     if not quiet and not as_json and until == "report":
-        typer.echo(
-            f"\nReport: {folder / 'report.html'}\nModel:  {folder / 'model'}\nLabels: {folder / 'labels.parquet'}"
-        )
+        places = {"Report": "report.html", "Model": "model", "Labels": "labels.parquet"}
+        found = [f"{title + ':':<8}{folder / name}" for title, name in places.items() if (folder / name).exists()]
+        typer.echo("\n" + "\n".join(found))
 
 
 def _print_json(content: Any) -> None:

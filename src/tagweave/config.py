@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from tagweave.errors import InputError
 
@@ -65,7 +67,7 @@ class ModelConfig(Section):
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
     compatibility: Literal["additive", "dot"] = "additive"
     normalisation: Literal["softmax", "sigmoid"] = "softmax"
-    append_g: bool = Field(True, description="put the global vector at the end of F")
+    append: Literal["none", "g", "pooled"] = Field("g", description="what joins the attended vectors in F")
     fusion: Literal["mfb", "dot", "none"] = Field("mfb", description="none: averaged per-stage classifiers alone")
     m: int = Field(358, ge=1, description="fusion width")
     g: int = Field(2, ge=1, description="group size of the sum-pooling; divides m")
@@ -81,6 +83,14 @@ class ModelConfig(Section):
     lam: float = Field(0.25, ge=0, description="total weight of a label's neighbours")
     theta: float = Field(1e-6, ge=0)
     normalise: Literal["rows", "columns"] = "rows"
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> ModelConfig:
+        if self.m % self.g:
+            raise ValueError(
+                f"expected g to divide m, but got m {self.m} and g {self.g}; m {self.m - self.m % self.g} fits"
+            )
+        return self
 
 
 class TrainConfig(Section):
@@ -99,14 +109,14 @@ class TrainConfig(Section):
     targets: Literal["soft", "decided", "labelled"] = Field(
         "soft", description="soft: calibrated probabilities; decided: accepted cells only; labelled: no propagation"
     )
-    labelled_share: float = Field(0.25, ge=0, le=1, description="least share of labelled images in an epoch")
+    labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
 
 
 class Config(Section):
     """Everything a run depends on, but its data."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0, description="of every random draw")
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     graph: GraphConfig = GraphConfig()
@@ -124,7 +134,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "paper": {
         "graph": {"features": "average", "k": 50, "strength": "wcn", "rounds": 3, "teacher": False},
-        "model": {"width": 512, "append_g": False, "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0},
+        "model": {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0},
         "train": {
             "epochs": 25, "batch": 32, "optimiser": "sgd", "learning_rate": 0.01, "ema": 0.0, "loss": "weighted_bce",
             "auxiliary": 1.0, "targets": "decided", "patience": 25,
@@ -173,31 +183,33 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"Expected a configuration file at {path}, but got: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"Expected TOML in {path}, but got: {error}.") from error
 
 
 def to_toml(config: Config) -> str:
     """Write a configuration as commented TOML that ``read_toml`` reads back."""
-    lines = ["# What this run depends on. Use it again with --config FILE.", f"seed = {config.seed}"]
-    for name, field in Config.model_fields.items():
-        section = getattr(config, name)
-        if not isinstance(section, Section):
-            continue
-        lines += ["", f"# {(type(section).__doc__ or '').strip()}", f"[{name}]"]
-        for key, about in type(section).model_fields.items():
-            value = getattr(section, key)
-            comment = f"  # {about.description}" if about.description else ""
-            lines.append(f"# {key} = (absent){comment}" if value is None else f"{key} = {_toml(value)}{comment}")
-        del field
+    lines = ["# What this run depends on. Use it again with --config FILE."]
+    for name, about in Config.model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Section):
+            lines += ["", f"# {(type(value).__doc__ or '').strip()}", f"[{name}]"]
+            lines += [_line(key, getattr(value, key), field) for key, field in type(value).model_fields.items()]
+        else:
+            lines.append(_line(name, value, about))
     return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: Any, about: FieldInfo) -> str:
+    comment = f"  # {about.description}" if about.description else ""
+    return f"# {key} = (absent){comment}" if value is None else f"{key} = {_toml(value)}{comment}"
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # all else is escaped alike
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, dict):
@@ -229,6 +241,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _explain(problem: Mapping[str, Any]) -> str:
     place = [str(part) for part in problem["loc"]]
+    if problem["type"] == "value_error":
+        return f"{'.'.join(place)}: {problem['ctx']['error']}."
     if problem["type"] != "extra_forbidden":
         return f"{'.'.join(place)}: {problem['msg'][0].lower()}{problem['msg'][1:]}, but got {problem['input']!r}."
     known = list(Config.model_fields)

@@ -68,6 +68,12 @@ def _lines(name: str, unit: str, say: Callable[[str], None]) -> Progress:
             return
         last, rate = now, done / max(now - began, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if done < total and rate else ""
-        say(f"{name}: {done:,} of {total:,} {unit}, {rate:,.0f}/s{left}")
+        say(f"{name}: {done:,} of {total:,} {unit}{_pace(rate)}{left}")
 
     return advance
+
+
+def _pace(rate: float) -> str:
+    if not rate:
+        return ""
+    return f", {rate:,.0f}/s" if rate >= 1 else f", {1 / rate:.1f} s each"

@@ -37,6 +37,7 @@ class Job:
         folder: the run folder.
         images: the image folder. labels: the label file or folder, None for a collection without labels.
         format: of the labels; None guesses.
+        command: what to note in the provenance; None notes the process's own.
     """
 
     folder: Path
@@ -45,18 +46,19 @@ class Job:
     format: str | None
     config: Config
     console: Console
+    command: str | None = None
 
     def save(self) -> None:
         """Write ``job.json`` and ``config.toml``."""
+        with atomic(self.folder / "config.toml") as partial:
+            partial.write_text(to_toml(self.config), encoding="utf-8")
         labels = str(self.labels.resolve()) if self.labels else None
         write_json(
             self.folder / "job.json", {"images": str(self.images.resolve()), "labels": labels, "format": self.format}
         )
-        with atomic(self.folder / "config.toml") as partial:
-            partial.write_text(to_toml(self.config), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, console: Console) -> Job:
+    def load(cls, folder: Path, console: Console, command: str | None = None) -> Job:
         """Read the job of a run folder.
 
         Raises:
@@ -70,11 +72,16 @@ class Job:
         about = read_json(path)
         labels = Path(about["labels"]) if about["labels"] else None
         config = parse_config(read_toml(folder / "config.toml"))
-        return cls(folder, Path(about["images"]), labels, about["format"], config, console)
+        return cls(folder, Path(about["images"]), labels, about["format"], config, console, command)
 
-    def run(self, until: str = "report", command: str | None = None) -> list[str]:
-        """Run the steps up to ``until``, those only whose inputs changed; return the names of those that ran."""
-        self.save()
+    def run(self, until: str = "report") -> list[str]:
+        """Run the steps up to ``until``, those only whose inputs changed; return the names of those that ran.
+
+        Raises:
+            InputError: what is wrong with the input. Nothing is written before the check has passed.
+        """
+        if self.labels is None and until not in ("check", "embed"):
+            raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
         steps, key, ran = Steps(self.folder), _input_key(self), []
         for name in STEPS[: STEPS.index(until) + 1]:
             key = key_of(key, name, *(getattr(self.config, section).model_dump() for section in _SECTIONS[name]))
@@ -82,11 +89,15 @@ class Job:
                 ran.append(name)
             else:
                 self.console.say(f"{name}: done before, nothing changed")
-        write_provenance(self.folder, self.config.seed, self._notes(), command)
+            if name == "check":
+                self.save()
+        self.note_provenance()
         return ran
 
-    def _notes(self) -> list[str]:
-        return [note for record in Steps(self.folder).records().values() for note in record.get("notes", [])]
+    def note_provenance(self) -> None:
+        """Write ``provenance.json`` from what the steps that are done say of themselves."""
+        notes = [note for record in Steps(self.folder).records().values() for note in record.get("notes", [])]
+        write_provenance(self.folder, self.config.seed, notes, self.command)
 
 
 def _bind(work: Callable[[Job, str], Mapping[str, Any] | None], job: Job, key: str) -> Callable[[], Any]:
@@ -104,7 +115,7 @@ def _input_key(job: Job) -> str:
 def _label_stamps(labels: Path) -> list[Any]:
     if labels.is_file():
         return [key_of(labels.read_text(encoding="utf-8", errors="replace"))]
-    files = sorted(labels.glob("ImageSets/Main/*.txt"))
+    files = sorted([*labels.glob("ImageSets/Main/*.txt"), *labels.glob("Annotations/*.xml")])
     return [str(labels.resolve()), *((file.name, file.stat().st_mtime_ns) for file in files)]
 
 
@@ -126,7 +137,7 @@ def check(job: Job, key: str) -> Mapping[str, Any]:
     from tagweave.model.word_vectors import label_vectors
 
     config, annotations = job.config.data, _read_labels(job)
-    if annotations is not None and job.config.model.fusion != "none":
+    if annotations is not None and annotations.labels.names and job.config.model.fusion != "none":
         label_vectors(annotations.labels.names, job.config.model.word_vectors, job.config.model.label_words)
     with job.console.progress("check", "files") as progress:
         found = collect(
@@ -184,14 +195,16 @@ def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
     from tagweave.encoders.cache import RecordCache
 
     folder = Path(read_json(job.folder / "steps" / "embed.json")["cache"])
-    if not (folder / "encoder.json").is_file():
+    try:
+        about = read_json(folder / "encoder.json")["layout"]
+        layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), about["features"])
+        cache = RecordCache(folder, layout)
+        return cache, cache.positions(manifest.digests)
+    except (FileNotFoundError, KeyError) as error:
         raise InputError(
-            f"Expected the image records at {folder}, but they are gone; delete steps/embed.json, run again."
-        )
-    about = json.loads((folder / "encoder.json").read_text())["layout"]
-    layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), about["features"])
-    cache = RecordCache(folder, layout)
-    return cache, cache.positions(manifest.digests)
+            f"Expected the image records at {folder}, but they are gone; "
+            f"delete {job.folder / 'steps' / 'embed.json'} and run again: they are computed anew."
+        ) from error
 
 
 # --- propagate --------------------------------------------------------------------------------------------------------
@@ -331,8 +344,9 @@ def _training_set(job: Job, manifest: Manifest, labels: LabelMatrix, source: Any
         targets, trusted = given.values.astype(np.float32), given.known
     weights = np.where(given.known, 1.0, np.maximum(probabilities, 1 - probabilities) if kind == "decided" else 1.0)
     weights = np.where(trusted, weights, 0.0).astype(np.float32)
-    weights[:, given.positives == 0] = 0.0  # of a label without a known positive nothing can be learned
-    use = np.flatnonzero((manifest.splits[pool] == "train") & (weights > 0).any(axis=1))
+    trained = manifest.splits[pool] == "train"
+    weights[:, given.take(trained).positives == 0] = 0.0  # without a known positive nothing can be learned
+    use = np.flatnonzero(trained & (weights > 0).any(axis=1))
     rows = pool[use]
     return TrainingSet(
         source=MapSource(source.cache, source.positions[rows]),
@@ -448,7 +462,10 @@ def report(job: Job, key: str) -> Mapping[str, Any]:
     """Write ``report.html``."""
     from tagweave.report import write_report
 
-    write_provenance(job.folder, job.config.seed, job._notes())
+    if not read_json(job.folder / "metrics.json")["splits"]:
+        (job.folder / "report.html").unlink(missing_ok=True)
+        return {"notes": ["no report.html: there is no held-out labelled image to measure on"]}
+    job.note_provenance()
     write_report(job.folder)
     return {}
 

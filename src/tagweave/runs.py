@@ -70,7 +70,7 @@ class Steps:
             return False
         record = self.folder / "steps" / f"{name}.json"
         record.unlink(missing_ok=True)
-        began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+        began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="milliseconds")
         facts = work()
         seconds = round(time.perf_counter() - began, 3)
         write_json(record, {"key": key, "started": started, "seconds": seconds, **(facts or {})})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SYSTEMS = {"linear": "linear, labelled images only", "graph": "propagated labels", "network": "network"}
 SHOWN_LABELS = 30  # more are left to the report
@@ -11,10 +14,9 @@ SHOWN_LABELS = 30  # more are left to the report
 
 def print_measures(metrics: dict[str, Any]) -> None:
     """Print one table of all systems on the held-out images, and average precisions where the labels are few."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = _terminal()
     split = next((name for name in ("test", "val") if name in metrics["splits"]), None)
     if split is None:
         console.print("No held-out labelled images: nothing is measured. Give more labels, or a test split.")
@@ -54,11 +56,17 @@ def _percent(value: float | None) -> str:
 
 def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
     """Print what one step says of itself."""
-    from rich.console import Console
-
+    console = _terminal()
     facts = {k: v for k, v in record.items() if k not in ("key", "started", "notes", "parts") and v is not None}
-    Console().print(f"{step}: done in {folder}", highlight=False)
+    console.print(f"{step}: done in {folder}", soft_wrap=True)
     for name, value in facts.items():
         rows = value.items() if isinstance(value, dict) else [(name, value)]
         for key, number in rows:
-            Console().print(f"  {key.replace('_', ' ')}: {number}", highlight=False)
+            console.print(f"  {key.replace('_', ' ')}: {number}", soft_wrap=True)
+
+
+def _terminal() -> Console:
+    """Return a console that prints names as they are: [brackets] and :colons: of labels and paths mean nothing."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)

@@ -95,6 +95,17 @@ def _cycle(values: Sequence[str], times: int) -> pa.DictionaryArray:
 Writer = Callable[[Path, Sequence[str], Sequence[str], NDArray[np.floating], NDArray[np.floating]], None]
 
 
+def predicted_writer(path: Path) -> Writer:
+    """Return what writes predictions in the form that the file's suffix names.
+
+    Raises:
+        InputError: another suffix than ``.csv``, ``.jsonl`` or ``.parquet``.
+    """
+    if path.suffix not in _WRITERS:
+        raise InputError(f"Expected an output file ending in {', '.join(_WRITERS)}, but got '{path}'.")
+    return _WRITERS[path.suffix]
+
+
 def write_predicted_file(
     path: Path, images: Sequence[str], names: Sequence[str],
     probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
@@ -104,10 +115,9 @@ def write_predicted_file(
     Raises:
         InputError: another suffix.
     """
-    if path.suffix not in _WRITERS:
-        raise InputError(f"Expected an output file ending in {', '.join(_WRITERS)}, but got '{path}'.")
+    write = predicted_writer(path)
     with atomic(path) as partial:
-        _WRITERS[path.suffix](partial, images, names, probabilities, thresholds)
+        write(partial, images, names, probabilities, thresholds)
 
 
 def chosen(row: NDArray[np.floating], names: Sequence[str], thresholds: NDArray[np.floating]) -> list[str]:

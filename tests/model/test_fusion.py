@@ -99,8 +99,8 @@ class TestMFBFusion:
         assert max(held[1:]) <= max(values, 4 * 12)  # one label at least
 
     @pytest.mark.parametrize(("signed_sqrt", "l2"), SWITCHES)
-    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-    def test_vanishing_products_leave_logits_and_gradients_finite(
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+    def test_an_image_of_zeros_leaves_logits_and_gradients_finite(
         self, dtype: torch.dtype, signed_sqrt: bool, l2: bool
     ) -> None:
         fusion, feature, embeddings = mfb_case(2, signed_sqrt, l2)
@@ -111,6 +111,22 @@ class TestMFBFusion:
         assert torch.isfinite(logits).all()
         assert all(torch.isfinite(p.grad).all() for p in fusion.parameters())
         torch.testing.assert_close(logits[1], fusion.output.bias.expand(6))
+
+    @pytest.mark.parametrize(("signed_sqrt", "l2"), SWITCHES)
+    def test_half_precision_survives_dropped_products(self, signed_sqrt: bool, l2: bool) -> None:
+        fusion, feature, embeddings = mfb_case(2, signed_sqrt, l2)
+        fusion, feature, embeddings = fusion.float().train(), feature.float(), embeddings.float()
+        fusion.dropout.p = 0.6
+        results = []
+        for enabled in (False, True):
+            torch.manual_seed(0)
+            with torch.autocast("cpu", torch.float16, enabled=enabled):
+                logits = fusion(feature, fusion.project_labels(embeddings))
+            results.append((logits.float(), *torch.autograd.grad(64 * logits.mean(), list(fusion.parameters()))))
+        for exact, half in zip(*results, strict=True):
+            assert torch.isfinite(half).all()
+            # float16 carries three digits, and the root's slope magnifies what U F loses where it nearly vanishes
+            assert torch.cosine_similarity(half.flatten(), exact.flatten(), dim=0) > 0.999
 
     def test_gradients_are_those_of_small_steps(self) -> None:
         fusion, feature, embeddings = mfb_case()

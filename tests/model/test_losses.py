@@ -64,17 +64,17 @@ class TestEveryLoss:
         logits = torch.randn(3, 4, requires_grad=True)
         loss = LOSSES[name](logits, torch.ones(3, 4), torch.zeros(3, 4))
         loss.backward()
-        assert float(loss) == 0.0
+        assert loss.item() == 0.0
         assert not logits.grad.any()
 
     def test_extreme_logits_stay_finite(self, name: str) -> None:
         logits = torch.tensor([[1e4, -1e4, 1e4, -1e4]], requires_grad=True)
         loss = LOSSES[name](logits, torch.tensor([[1.0, 0.0, 0.0, 1.0]]), torch.ones(1, 4))
         loss.backward()
-        assert 0 < float(loss) < math.inf
+        assert 0 < loss.item() < math.inf
         assert torch.isfinite(logits.grad).all()
         right = LOSSES[name](logits[:, :2], torch.tensor([[1.0, 0.0]]), torch.ones(1, 2))
-        assert float(right) == pytest.approx(0.0, abs=1e-6)
+        assert right.item() == pytest.approx(0.0, abs=1e-6)
 
     def test_gradient_points_towards_the_target(self, name: str) -> None:
         logits = torch.tensor([[0.3, 0.3]], requires_grad=True)
@@ -145,7 +145,7 @@ class TestOthers:
         logits = torch.full((1, 3), -4.0, requires_grad=True)  # p is 0.018
         loss = asymmetric(logits, torch.zeros(1, 3), torch.ones(1, 3))
         loss.backward()
-        assert float(loss) == 0.0
+        assert loss.item() == 0.0
         assert not logits.grad.any()
 
     @pytest.mark.parametrize("gamma", [1.0, 3.0])

@@ -22,10 +22,10 @@ ROOTED = 1e-5  # MFB's x / sqrt(|x| + 1e-8) stands for sign(x) sqrt(|x|), and lo
 LABELS, WIDTH, POOLED, CHANNELS = 6, 4, 5, (3, 5)
 
 
-def head_parts(kind: str | None, append_g: bool = False, dropout: float = 0.0) -> dict[str, Any]:
+def head_parts(kind: str | None, append: str = "none", dropout: float = 0.0) -> dict[str, Any]:
     """Make the parts of a head with two stages; ``kind`` is mfb, dot or None for no fusion."""
     stages = [StageAttention(channels, WIDTH, "dot") for channels in CHANNELS]
-    image = WIDTH * (len(stages) + append_g)
+    image = WIDTH * len(stages) + {"none": 0, "g": WIDTH, "pooled": POOLED}[append]
     fusion = {"mfb": MFBFusion(image, 7, 8, 2, dropout), "dot": DotFusion(image, 7), None: None}[kind]
     gcn = LabelGCN(torch.rand(LABELS, LABELS), torch.randn(LABELS, 9), [8, 7])
     return {
@@ -35,7 +35,7 @@ def head_parts(kind: str | None, append_g: bool = False, dropout: float = 0.0) -
         "classifiers": [nn.Linear(WIDTH, LABELS) for _ in stages],
         "gcn": None if fusion is None else gcn,
         "fusion": fusion,
-        "append_g": append_g,
+        "append": append,
         "dropout": dropout,
     }
 
@@ -58,13 +58,14 @@ def array(tensor: Tensor) -> np.ndarray:
 
 def by_reference(head: MSCNNLCE, maps: list[Tensor], feature: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return logits by MFB and the auxiliary prediction."""
-    g = np.tanh(array(feature)) @ array(head.dense.weight).T + array(head.dense.bias)
+    pooled = np.tanh(array(feature))
+    g = pooled @ array(head.dense.weight).T + array(head.dense.bias)
     vectors, votes = [], []
     for stage, linear, stage_map in zip(head.stages, head.classifiers, maps, strict=True):
         projection, bias = array(stage.projection.weight), array(stage.projection.bias)
         vectors.append(reference.attention_reference(array(stage_map), projection, bias, g, compatibility="dot")[1])
         votes.append(vectors[-1] @ array(linear.weight).T + array(linear.bias))
-    F = np.concatenate([*vectors, g] if head.append_g else vectors, axis=1)
+    F = np.concatenate([*vectors, *{"none": [], "g": [g], "pooled": [pooled]}[head.append]], axis=1)
     gcn, fusion = head.gcn, head.fusion
     W_lab = reference.gcn_reference(array(gcn.adjacency), array(gcn.word_vectors), [array(w) for w in gcn.weights])
     fused = reference.mfb_reference(F, W_lab, array(fusion.U.weight), array(fusion.V.weight), fusion.g)
@@ -73,9 +74,9 @@ def by_reference(head: MSCNNLCE, maps: list[Tensor], feature: Tensor) -> tuple[n
 
 
 class TestForward:
-    @pytest.mark.parametrize("append_g", [False, True])
-    def test_equal_to_the_chain_of_references(self, append_g: bool) -> None:
-        head = head_case(append_g=append_g)
+    @pytest.mark.parametrize("append", ["none", "g", "pooled"])
+    def test_equal_to_the_chain_of_references(self, append: str) -> None:
+        head = head_case(append=append)
         maps, feature = batch()
         found = head(maps, feature)
         logits, auxiliary = by_reference(head, maps, feature)
@@ -97,18 +98,17 @@ class TestForward:
         assert prior[0] == -3  # the caller's tensor is not the parameter
 
     def test_without_fusion_the_averaged_votes_are_the_prediction(self) -> None:
+        head = head_case(None)
         maps, feature = batch()
-        found = head_case(None)(maps, feature)
+        found = head(maps, feature)
         assert found.auxiliary is None
-        # the same seed gives the same stages and classifiers with fusion
-        votes = head_case(None)
-        vectors = [stage(m, votes.dense(feature.tanh()))[1] for stage, m in zip(votes.stages, maps, strict=True)]
-        expected = sum(linear(v) for linear, v in zip(votes.classifiers, vectors, strict=True)) / 2
+        vectors = [stage(m, head.dense(feature.tanh()))[1] for stage, m in zip(head.stages, maps, strict=True)]
+        expected = sum(linear(v) for linear, v in zip(head.classifiers, vectors, strict=True)) / 2
         torch.testing.assert_close(found.logits, expected, atol=ALGEBRA, rtol=0)
 
     @pytest.mark.parametrize("kind", ["mfb", "dot", None])
     def test_every_parameter_that_serves_the_prediction_learns(self, kind: str | None) -> None:
-        head = head_case(kind, append_g=True).train()
+        head = head_case(kind, append="g").train()
         maps, feature = batch()
         found = head(maps, feature)
         total = found.logits.sin().sum()

@@ -140,7 +140,7 @@ def _measures(names: list[str], level: float, rng: np.random.Generator) -> dict[
         "at_half": _decisions(level - 0.1, rng),
         "at_tuned": _decisions(level, rng),
         "top3": _decisions(level - 0.05, rng),
-        "top5": _decisions(level - 0.15, rng),
+        "top3_at_half": _decisions(level - 0.15, rng),
         "hamming_error": 0.0712,
         "one_error": 0.2134,
         "ece": 0.0345,

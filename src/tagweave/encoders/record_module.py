@@ -56,4 +56,7 @@ class RecordModule(nn.Module):
 
     def _shrink(self, stage: Tensor) -> Tensor:
         factor = -(-stage.shape[2] // self.map_side)
-        return nn.functional.avg_pool2d(stage, factor) if factor > 1 else stage
+        if factor <= 1:
+            return stage
+        # A side that the factor does not divide keeps its edge: the last cells average what is left.
+        return nn.functional.avg_pool2d(stage, factor, ceil_mode=True, count_include_pad=False)

@@ -71,18 +71,18 @@ def _stages(config: ModelConfig, layout: Layout) -> list[StageAttention]:
 
 
 def _assemble(config: ModelConfig, stages: list[StageAttention], pooled: PooledFeature, facts: LabelFacts) -> MSCNNLCE:
-    count, width = len(facts.rates), config.width
+    count, width, depth = len(facts.rates), config.width, pooled.mean.shape[0]
     gcn = None if config.fusion == "none" else _label_gcn(config, facts)
     rates = np.clip(facts.rates, RAREST, 1 - RAREST)
     prior = torch.from_numpy(np.log(rates / (1 - rates)).astype(np.float32)) if config.prior and gcn else None
     return MSCNNLCE(
         pooled=pooled,
         stages=stages,
-        dense=nn.Linear(pooled.mean.shape[0], width),
+        dense=nn.Linear(depth, width),
         classifiers=[nn.Linear(width, count) for _ in stages],
         gcn=gcn,
-        fusion=_fusion(config, width * (len(stages) + config.append_g)),
-        append_g=config.append_g,
+        fusion=_fusion(config, width * len(stages) + {"none": 0, "g": width, "pooled": depth}[config.append]),
+        append=config.append,
         prior=prior,
         dropout=config.dropout,
     )

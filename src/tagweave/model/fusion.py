@@ -52,20 +52,21 @@ class MFBFusion(nn.Module):
         image = self.U(feature)  # (B, m)
         if not (self.signed_sqrt or self.l2 or self.training):
             return self._low_rank(image, projected)
+        # Half precision has room neither for the constants of root and norm nor for their slopes near 0.
+        wide = torch.promote_types(image.dtype, torch.float32)
+        image, projected = image.to(wide), projected.to(wide)
         step = max(1, CHUNK_VALUES // max(1, image.numel()))
         return torch.cat([self._fuse(image, part) for part in projected.split(step)], dim=1)
 
     def _fuse(self, image: Tensor, projected: Tensor) -> Tensor:
         product = self.dropout(image.unsqueeze(1) * projected.unsqueeze(0))  # (B, C, m)
         pooled = product.unflatten(2, (-1, self.g)).sum(dim=3)  # (B, C, m / g)
-        # Half precision would round the constants below to 0.
-        pooled = pooled.to(torch.promote_types(pooled.dtype, torch.float32))
         if self.signed_sqrt:
             # sqrt has no finite slope at 0; the small constant keeps gradients finite where a product vanishes.
             pooled = pooled / (pooled.abs() + 1e-8).sqrt()
         if self.l2:
             pooled = nn.functional.normalize(pooled, dim=2, eps=1e-6)
-        return self.output(pooled.to(product.dtype)).squeeze(2)
+        return self.output(pooled.to(self.output.weight.dtype)).squeeze(2)
 
     def _low_rank(self, image: Tensor, projected: Tensor) -> Tensor:
         """Without square root and norm the whole is one bilinear form: y = (U F ∘ o) · M2, o repeated g times."""

@@ -30,7 +30,7 @@ class MSCNNLCE(nn.Module):
     """Score every label from L stage maps and the pooled feature of an image.
 
     With x̄ the pooled feature made ready: g = G x̄ (a dense layer); g_a^s = attention^s(map^s, g);
-    F = concat(g_a^1, ..., g_a^L[, g]); logits = fusion(F, W_lab) + prior, W_lab from the label GCN. Each g_a^s also
+    F = concat(g_a^1, ..., g_a^L[, g or x̄]); logits = fusion(F, W_lab) + prior, W_lab from the label GCN. Each g_a^s also
     goes through its own linear layer; their average is the auxiliary prediction, and the only one where fusion is
     ``None``.
 
@@ -41,7 +41,7 @@ class MSCNNLCE(nn.Module):
         classifiers: one linear layer per stage, to C labels.
         gcn: the label GCN, with ``fusion``.
         fusion: MFB, dot, or None for the averaged per-stage classifiers alone.
-        append_g: put g at the end of F.
+        append: put ``g``, the ``pooled`` x̄, or ``none`` at the end of F.
         prior: start of a learned offset per label (C,), the logit of its known rate; None for the paper's one shared
             bias.
         dropout: share of F dropped in training.
@@ -52,7 +52,7 @@ class MSCNNLCE(nn.Module):
     def __init__(
         self, pooled: nn.Module, stages: Sequence[StageAttention], dense: nn.Module, classifiers: Sequence[nn.Module],
         gcn: LabelGCN | None, fusion: MFBFusion | DotFusion | None,
-        append_g: bool = False, prior: Tensor | None = None, dropout: float = 0.0,
+        append: str = "none", prior: Tensor | None = None, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         if (gcn is None) != (fusion is None):
@@ -60,7 +60,7 @@ class MSCNNLCE(nn.Module):
         self.stages, self.classifiers = nn.ModuleList(stages), nn.ModuleList(classifiers)
         self.pooled, self.dense, self.gcn, self.fusion = pooled, dense, gcn, fusion
         self.prior = None if prior is None else nn.Parameter(prior.clone())
-        self.append_g, self.dropout = append_g, nn.Dropout(dropout)
+        self.append, self.dropout = append, nn.Dropout(dropout)
         self.register_buffer("label_projection", None)
 
     def fold(self) -> None:
@@ -77,7 +77,8 @@ class MSCNNLCE(nn.Module):
             maps: L stage maps (B, channels, H, W).
             feature: raw pooled feature (B, D).
         """
-        g = self.dense(self.pooled(feature))
+        pooled = self.pooled(feature)
+        g = self.dense(pooled)
         attended = [stage(m, g) for stage, m in zip(self.stages, maps, strict=True)]
         vectors = [vector for _, vector in attended]
         attention = tuple(weights for weights, _ in attended)
@@ -85,7 +86,8 @@ class MSCNNLCE(nn.Module):
         auxiliary = torch.stack(votes).mean(dim=0)
         if self.fusion is None:
             return HeadOutput(auxiliary, None, attention)
-        fused = self.dropout(torch.cat([*vectors, g] if self.append_g else vectors, dim=1))
+        appended = {"none": [], "g": [g], "pooled": [pooled]}[self.append]
+        fused = self.dropout(torch.cat([*vectors, *appended], dim=1))
         logits = self.fusion(fused, self._project_labels())
         if self.prior is not None:
             logits = logits + self.prior

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -94,16 +95,31 @@ def _from_file(path: Path, wanted: set[str]) -> dict[str, tuple[int, Vectors]]:
         raise InputError(
             f"Expected model.word_vectors to be glove50, one-hot, random or a file, but there is no file {path}."
         )
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as stored:
-            names = [str(name) for name in stored["names"]]
-            return {name: (rank, v) for rank, (name, v) in enumerate(zip(names, stored["vectors"], strict=True))}
+    try:
+        return _read_npz(path) if path.suffix == ".npz" else _read_text(path, wanted)
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"Expected word vectors in {path} (text with a word and its numbers per line, or npz with names and "
+            f"vectors), but got: {error}."
+        ) from error
+
+
+def _read_npz(path: Path) -> dict[str, tuple[int, Vectors]]:
+    with np.load(path, allow_pickle=False) as stored:
+        names = [str(name) for name in stored["names"]]
+        return {name: (rank, v) for rank, (name, v) in enumerate(zip(names, stored["vectors"], strict=True))}
+
+
+def _read_text(path: Path, wanted: set[str]) -> dict[str, tuple[int, Vectors]]:
     found: dict[str, tuple[int, Vectors]] = {}
     with path.open(encoding="utf-8") as lines:
         for rank, line in enumerate(lines):
             word, _, numbers = line.rstrip("\n").partition(" ")
             if word in wanted:
                 found[word] = (rank, np.array(numbers.split(), dtype=np.float32))
+    widths = {len(vector) for _, vector in found.values()}
+    if len(widths) > 1:
+        raise ValueError(f"vectors of {' and '.join(map(str, sorted(widths)))} numbers")
     return found
 
 

@@ -59,7 +59,7 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
     rows = np.arange(len(labelled))
     known = np.flatnonzero(labelled)
     others = len(labelled) - len(known)
-    wanted = int(round(share * others / (1.0 - share))) if share < 1.0 else len(known)
+    wanted = round(share * others / (1.0 - share))
     if len(known) and wanted > len(known):
         whole, rest = divmod(wanted - len(known), len(known))
         rows = np.concatenate([rows, np.tile(known, whole), rng.permutation(known)[:rest]])
