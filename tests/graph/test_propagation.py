@@ -21,6 +21,7 @@ from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
 from tagweave.graph import propagation
 from tagweave.graph.diffusion import build_diffusion
+from tagweave.graph.neighbours import Projection
 from tagweave.graph.propagation import (
     GraphSettings,
     ImageGraph,
@@ -48,7 +49,7 @@ def image_graph(links: sparse.csr_array, settings: GraphSettings = GRAPH_ONLY) -
     """Wrap given links as the graph over a pool."""
     nodes = links.shape[0]
     unit, mean = np.eye(nodes, dtype=np.float32), np.zeros(nodes, np.float32)
-    return ImageGraph(unit, mean, links, normalise(link_strength(links, settings.strength)), settings)
+    return ImageGraph(unit, mean, Projection(mean, None), unit, links, normalise(link_strength(links, settings.strength)), settings)
 
 
 def permuted(labels: LabelMatrix, rows: Any = slice(None), columns: Any = slice(None)) -> LabelMatrix:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from tagweave.errors import InputError
 
 SIMILARITY_DECIMALS = 6  # float32 products of equal vectors differ beyond; rounding makes their tie a tie
 ROUNDING = 1e-6  # a row this near the mean, by the mean's length, differs from it by float32 rounding alone
+PCA_SAMPLE = 20_000
 SPARE = 8  # neighbours searched beyond k, so that most ties at the rim are settled without a second look
 
 
@@ -58,6 +60,50 @@ def _check_finite(features: NDArray[np.floating]) -> None:
         raise InputError(
             f"Expected finite features, but got NaN or infinity in {len(rows)} rows, first {rows[:5].tolist()}."
         )
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Turn unit features x (N, D) into the points whose cosines are compared: (x - mean) matrix, unit length.
+
+    ``matrix`` (D, d) None leaves x as it is.
+    """
+
+    mean: NDArray[np.float32]
+    matrix: NDArray[np.float32] | None
+
+    def apply(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return points (N, d)."""
+        if self.matrix is None:
+            return unit
+        points = (unit - self.mean) @ self.matrix
+        norm = np.linalg.norm(points, axis=1, keepdims=True)
+        return np.divide(points, norm, out=np.zeros_like(points), where=norm > 1e-9)
+
+
+def fit_projection(unit: NDArray[np.float32], components: int, whiten: float = 0.5) -> Projection:
+    """Fit principal components of the pool, each divided by its standard deviation to the power ``whiten``.
+
+    A few directions that most images share (indoors or outdoors, bright or dark) dominate plain cosines; dividing the
+    strong directions down lets the finer ones, which tell labels apart, count. 0 is plain PCA, 1 full whitening.
+
+    Args:
+        unit: x (N, D); components are fitted on at most ``PCA_SAMPLE`` evenly spaced rows.
+        components: d; 0 returns the identity. No more than min(N - 1, D) are used.
+        whiten: power, in [0, 1].
+    """
+    sample = unit[:: -(-len(unit) // PCA_SAMPLE)].astype(np.float64)
+    mean = sample.mean(axis=0)
+    count = min(components, len(sample) - 1, unit.shape[1])
+    if count < 1:
+        return Projection(mean.astype(np.float32), None)
+    centred = sample - mean
+    covariance = centred.T @ centred / len(sample)
+    width = len(covariance)
+    variances, vectors = linalg.eigh(covariance, subset_by_index=[width - count, width - 1])
+    kept = variances > variances[-1] * 1e-9
+    matrix = vectors[:, kept] / variances[kept] ** (0.5 * whiten)
+    return Projection(mean.astype(np.float32), matrix.astype(np.float32))
 
 
 def neighbours(unit: NDArray[np.float32], k: int) -> Neighbours:

@@ -14,7 +14,7 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
 from tagweave.graph.diffusion import Diffusion, build_diffusion
-from tagweave.graph.neighbours import neighbours, pool_mean, search, unit_features
+from tagweave.graph.neighbours import Projection, fit_projection, neighbours, pool_mean, search, unit_features
 from tagweave.graph.strength import affinity_graph, affinity_values, link_strength, normalise, reweight_by_agreement
 from tagweave.graph.teacher import Teacher, fit_teacher
 from tagweave.metrics import average_precisions
@@ -35,10 +35,13 @@ class GraphSettings:
         k: K. affinity, gamma, tau: ``affinity_graph``. strength: ``link_strength``. diffusion, t, alpha:
         ``build_diffusion``. kappa: weight of the label's rate in a total. rounds, eta, tol: ``dynamic_totals``.
         teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: equal parts of a feature that are
-        normalised on their own, see ``unit_features``.
+        normalised on their own, see ``unit_features``. pca, whiten: of the space that neighbours are sought in, see
+        ``fit_projection``; 0 components keep the features as they are.
     """
 
     parts: int = 1
+    pca: int = 0
+    whiten: float = 0.5
     k: int = 20
     affinity: str = "cosine_power"
     gamma: float = 3.0
@@ -57,10 +60,18 @@ class GraphSettings:
 
 @dataclass(frozen=True)
 class ImageGraph:
-    """Hold the graph over a pool of images: unit features x (N, D), their centre, W (N, N) and Ŝ (N, N)."""
+    """Hold the graph over a pool of images.
+
+    Attributes:
+        unit: x (N, D), the features that the teacher reads. mean: their centre (D,).
+        projection: from x to the space of the neighbours. points: the pool there, unit length.
+        weights: W (N, N). normalised: Ŝ (N, N).
+    """
 
     unit: NDArray[np.float32]
     mean: NDArray[np.float32]
+    projection: Projection
+    points: NDArray[np.float32]
     weights: sparse.csr_array
     normalised: sparse.csr_array
     settings: GraphSettings
@@ -79,9 +90,12 @@ def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphS
     """
     mean = pool_mean(features)
     unit = unit_features(features, mean, settings.parts)
-    near = neighbours(unit, settings.k)
+    projection = fit_projection(unit, settings.pca, settings.whiten)
+    points = projection.apply(unit)
+    near = neighbours(points, settings.k)
     weights = affinity_graph(near, settings.affinity, settings.gamma, settings.tau)
-    return ImageGraph(unit, mean, weights, normalise(link_strength(weights, settings.strength)), settings)
+    normalised = normalise(link_strength(weights, settings.strength))
+    return ImageGraph(unit, mean, projection, points, weights, normalised, settings)
 
 
 @dataclass(frozen=True)
@@ -187,7 +201,7 @@ class Propagation:
 def inductive_scores(graph: ImageGraph, scores: Floats, rates: Floats, unit: NDArray[np.float32]) -> Floats:
     """Return f (Q, C) = sum_j w_qj f_j / sum_j w_qj over the K nearest pool images j of each row of ``unit`` (Q, D)."""
     settings = graph.settings
-    similarity, index = search(graph.unit, unit, min(settings.k, len(graph.unit)))
+    similarity, index = search(graph.points, graph.projection.apply(unit), min(settings.k, len(graph.unit)))
     weights = affinity_values(similarity, settings.affinity, settings.gamma, settings.tau)
     mass = weights.sum(axis=1, keepdims=True)
     shares = np.divide(weights, mass, out=np.zeros_like(weights), where=mass > 0)
@@ -268,21 +282,23 @@ def _cross_fit(
 def _choose_share(by_graph: Floats, by_teacher: Floats | None, labels: LabelMatrix) -> tuple[float, Floats]:
     """Return the graph's share in the blend and the blended scores.
 
-    The even blend, unless another share is better in out-of-fold mean average precision by more than two standard
-    errors of the difference over labels: on few labels smaller differences are noise. Labels with fewer than
-    ``JUDGED_FROM`` positives do not vote: hiding one of very few positives lowers the label's rate just there, which
-    ranks that image last and says nothing of the method.
+    The share nearest to even whose out-of-fold mean average precision is within two standard errors (over labels) of
+    the best share's: on few labels smaller differences are noise. Labels with fewer than ``JUDGED_FROM`` positives do
+    not vote: hiding one of very few positives lowers the label's rate just there, which ranks that image last and says
+    nothing of the method.
     """
     if by_teacher is None:
         return 1.0, by_graph
     blends = {share: share * by_graph + (1.0 - share) * by_teacher for share in SHARES}
     judged = labels.positives >= JUDGED_FROM
-    even = average_precisions(blends[EVEN], labels)[judged]
-    best, best_gain = EVEN, 0.0
-    for share in SHARES if judged.any() else ():
-        gains = average_precisions(blends[share], labels)[judged] - even
-        if gains.mean() > max(best_gain, 2.0 * gains.std() / len(gains) ** 0.5):
-            best, best_gain = share, float(gains.mean())
+    if not judged.any():
+        return EVEN, blends[EVEN]
+    measured = {share: average_precisions(scores, labels)[judged] for share, scores in blends.items()}
+    best = max(SHARES, key=lambda share: float(measured[share].mean()))
+    for share in sorted(SHARES, key=lambda share: abs(share - EVEN)):
+        losses = measured[best] - measured[share]
+        if losses.mean() <= 2.0 * losses.std() / len(losses) ** 0.5:
+            return share, blends[share]
     return best, blends[best]
 
 
