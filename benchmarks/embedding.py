@@ -124,12 +124,11 @@ def inference_works(
     return works
 
 
-def compare(size: Size) -> dict[str, Any]:
+def compare(size: Size, encoder: Encoder) -> dict[str, Any]:
     """Measure images per second of everything and put it side by side."""
+    limit_threads()
     with TemporaryDirectory() as folder:
         files, source = photographs(size.files, Path(folder) / "demo")
-        encoder = build_encoder(ENCODER)
-        limit_threads()
         say(f"embedding: {len(files)} files of {source}, making the ONNX session")
         runner = onnx_runner(encoder, Path(folder))
         chosen = files[:: max(1, len(files) // size.decoded)][: size.decoded]
@@ -156,10 +155,9 @@ def side_by_side(rates: dict[str, float], batches: tuple[int, ...]) -> dict[str,
     return {"images_per_second": {**ours, **best, "eager_by_batch": eager}, "ratio": ratio}
 
 
-def measure_extract(session: Path, count: int) -> dict[str, float]:
+def measure_extract(session: Path, count: int, encoder: Encoder) -> dict[str, float]:
     """Run the streaming pass alone, with the session already made; return peak memory before and after."""
     files, _ = photographs(count, session / "demo")
-    encoder = build_encoder(ENCODER)
     runner = onnx_runner(encoder, session)
     before = peak_mib()
     stream(manifest_of(files), encoder, runner)
@@ -176,7 +174,11 @@ def main() -> None:
     given = parser.parse_args()
     if given.part and not given.session:
         parser.error("--part extract needs --session FOLDER")
-    print_json(measure_extract(given.session, given.files) if given.part else compare(QUICK if given.quick else FULL))
+    encoder = build_encoder(ENCODER)
+    if given.part:
+        print_json(measure_extract(given.session, given.files, encoder))
+    else:
+        print_json(compare(QUICK if given.quick else FULL, encoder))
 
 
 if __name__ == "__main__":

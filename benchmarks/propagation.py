@@ -10,13 +10,16 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from measure import peak_mib, print_json, run_script, say, timed
 from numpy.typing import NDArray
 
 from tagweave.data.labels import LabelMatrix
+
+if TYPE_CHECKING:
+    from tagweave.graph.propagation import GraphSettings
 
 LABELS = 20
 WIDTH = 128
@@ -59,25 +62,32 @@ def clustered_collection(
 
 
 def propagate_in_parts(nodes: int, k: int) -> dict[str, float]:
-    """Run label propagation with strength wcn part by part and return the seconds of each."""
-    from tagweave.graph.diffusion import heat
-    from tagweave.graph.neighbours import neighbours, pool_mean, unit_features
-    from tagweave.graph.propagation import GraphSettings, ImageGraph, propagate
-    from tagweave.graph.strength import affinity_graph, link_strength, normalise
+    """Run label propagation with strength wcn, the parts of its graph first, and return the seconds of each."""
+    from tagweave.graph.propagation import GraphSettings, build_graph, propagate
 
     features, labels = clustered_collection(nodes)
-    settings, laps = GraphSettings(k=k, strength="wcn"), dict[str, float]()
-    mean = pool_mean(features)
-    unit = timed(laps, "unit_features", unit_features, features, mean)
-    near = timed(laps, "neighbours", neighbours, unit, k)
+    settings = GraphSettings(k=k, strength="wcn")
+    parts, laps = graph_parts(features, labels, settings), dict[str, float]()
+    graph = timed(laps, "build_graph", build_graph, features, settings)
+    whole = timed(laps, "propagate", propagate, graph, labels)
+    laps["features_to_probabilities"] = round(laps["build_graph"] + laps["propagate"], 4)
+    return {**parts, **laps, **{f"propagate: {name}": seconds for name, seconds in whole.seconds.items()}}
+
+
+def graph_parts(features: NDArray[np.float32], labels: LabelMatrix, settings: GraphSettings) -> dict[str, float]:
+    """Return the seconds of each part of building the graph, and of one diffusion of all label columns over it."""
+    from tagweave.graph.diffusion import heat
+    from tagweave.graph.neighbours import neighbours, pool_mean, unit_features
+    from tagweave.graph.strength import affinity_graph, link_strength, normalise
+
+    laps: dict[str, float] = {}
+    unit = timed(laps, "unit_features", unit_features, features, pool_mean(features))
+    near = timed(laps, "neighbours", neighbours, unit, settings.k)
     weights = timed(laps, "affinity", affinity_graph, near, settings.affinity, settings.gamma)
     strength = timed(laps, "strength_wcn", link_strength, weights, "wcn")
     normalised = timed(laps, "normalise", normalise, strength)
     timed(laps, "heat", heat, normalised, labels.values.astype(np.float64), settings.t)
-    graph = ImageGraph(unit, mean, weights, normalised, settings)
-    whole = timed(laps, "propagate", propagate, graph, labels)
-    laps["features_to_probabilities"] = round(sum(laps.values()) - laps["heat"], 4)
-    return {**laps, **{f"propagate: {name}": seconds for name, seconds in whole.seconds.items()}}
+    return laps
 
 
 def measure_size(nodes: int, k: int) -> dict[str, Any]:
@@ -134,6 +144,8 @@ def _spread(unit: NDArray[np.float32], target: NDArray[np.int64], kernel: Any, k
 
 def compare(size: Size) -> dict[str, Any]:
     """Measure all sizes, each in a process of its own, and put scikit-learn beside the one it ran at."""
+    say(f"propagation: scikit-learn, {size.spreading:,} nodes")
+    spreading = run_part("spreading", size.spreading, SPREADING_K)  # right before the size it is compared with
     sizes = []
     for nodes in size.nodes:
         for k in size.k:
@@ -141,8 +153,6 @@ def compare(size: Size) -> dict[str, Any]:
             sizes.append(run_part("size", nodes, k))
     say("propagation: first call of compiled code")
     first = first_calls()
-    say(f"propagation: scikit-learn, {size.spreading:,} nodes")
-    spreading = run_part("spreading", size.spreading, SPREADING_K)
     same = next(s for s in sizes if (s["nodes"], s["k"]) == (size.spreading, SPREADING_K))
     return {
         "width": WIDTH, "labels": LABELS, "known_share": KNOWN, "sizes": sizes,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tagweave import threads as threads  # before any library that starts threads
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:

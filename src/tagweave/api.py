@@ -69,17 +69,18 @@ class Run:
         """Score a folder of images, or a list of files.
 
         Raises:
-            InputError: nothing to score.
+            InputError: no trained model, or nothing to score.
         """
+        classifier = self.classifier
         names, files, unseen = _list_images(images)
-        probabilities, reasons = self.classifier.predict_files(files, progress)
+        probabilities, reasons = classifier.predict_files(files, progress)
         good = [row for row in range(len(files)) if row not in reasons]
         bad = [Quarantined(names[row], reason) for row, reason in reasons.items()]
         return Predictions(
             images=tuple(names[row] for row in good),
-            names=self.classifier.names,
+            names=classifier.names,
             probabilities=probabilities[good],
-            thresholds=self.classifier.thresholds,
+            thresholds=classifier.thresholds,
             quarantine=(*unseen, *bad),
         )
 

@@ -14,6 +14,8 @@ import typer
 from tagweave import __version__
 from tagweave.errors import InputError
 
+INTERRUPTED = 130  # typer's exit code after control-C
+
 app = typer.Typer(
     name="tagweave", no_args_is_help=True, add_completion=False, rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -234,9 +236,10 @@ def main() -> None:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nStopped. Run the same command again: it continues where it stopped.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("\nStopped. Run the same command again: it continues where it stopped.", file=sys.stderr)
+        raise
     except (FloatingPointError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -83,6 +83,7 @@ class Job:
         if self.labels is None and until not in ("check", "embed"):
             raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
         steps, key, ran = Steps(self.folder), _input_key(self), []
+        _forget_lost_records(self.folder)
         for name in STEPS[: STEPS.index(until) + 1]:
             key = key_of(key, name, *(getattr(self.config, section).model_dump() for section in _SECTIONS[name]))
             if steps.run(name, key, _bind(_WORK[name], self, key)):
@@ -195,16 +196,21 @@ def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
     from tagweave.encoders.cache import RecordCache
 
     folder = Path(read_json(job.folder / "steps" / "embed.json")["cache"])
-    try:
-        about = read_json(folder / "encoder.json")["layout"]
-        layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), about["features"])
-        cache = RecordCache(folder, layout)
-        return cache, cache.positions(manifest.digests)
-    except (FileNotFoundError, KeyError) as error:
-        raise InputError(
-            f"Expected the image records at {folder}, but they are gone; "
-            f"delete {job.folder / 'steps' / 'embed.json'} and run again: they are computed anew."
-        ) from error
+    about = read_json(folder / "encoder.json")["layout"]
+    layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), about["features"])
+    cache = RecordCache(folder, layout)
+    return cache, cache.positions(manifest.digests)
+
+
+def _forget_lost_records(folder: Path) -> None:
+    """Let ``embed`` run again where the cache it filled was emptied since."""
+    record = folder / "steps" / "embed.json"
+    if not record.is_file() or not (folder / "manifest.parquet").is_file():
+        return
+    index = Path(read_json(record)["cache"]) / "index.txt"
+    stored = set(index.read_text(encoding="utf-8", errors="replace").split()) if index.is_file() else set()
+    if not stored.issuperset(Manifest.load(folder / "manifest.parquet").digests):
+        record.unlink()
 
 
 # --- propagate --------------------------------------------------------------------------------------------------------
@@ -242,22 +248,25 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     final = spread_labels(graph, pool_labels, job.config.seed) if len(val) else honest
     teacher, calibration = fit_linear(graph.unit, honest.labels)
 
-    by_graph, by_linear = (np.zeros(labels.values.shape, dtype=np.float32) for _ in range(2))
+    by_graph, by_ridge = (np.zeros(labels.values.shape, dtype=np.float32) for _ in range(2))
     by_graph[pool] = honest.probabilities
-    by_linear[pool] = calibration.apply(teacher.score(graph.unit))
+    by_ridge[pool] = calibration.apply(teacher.score(graph.unit))
     if len(test):
         by_graph[test] = honest.score_new(features[test])
-        by_linear[test] = calibration.apply(teacher.score(honest.unit_of(features[test])))
+        by_ridge[test] = calibration.apply(teacher.score(honest.unit_of(features[test])))
     targets = pseudo_labels(honest.probabilities, honest.labels, honest.reached, job.config.graph.precision)
     decided = targets.decided(honest.labels)
     with atomic(job.folder / "graph" / "scores.npz") as partial:
         np.savez_compressed(
-            partial, pool=pool, graph=by_graph, linear=by_linear, reached=honest.reached,
+            partial, pool=pool, graph=by_graph, ridge=by_ridge, reached=honest.reached,
             decided_values=decided.values, decided_known=decided.known,
         )  # fmt: skip
     accepted = pseudo_labels(final.probabilities, final.labels, final.reached, job.config.graph.precision)
+    probabilities = by_graph.copy()
+    probabilities[pool] = final.probabilities
+    probabilities = np.where(labels.known, labels.values, probabilities)
     write_labels(
-        job.folder / "labels.parquet", manifest.take(pool), pool_labels, accepted, final.probabilities, final.reached
+        job.folder / "labels.parquet", manifest, labels, accepted.spread_over(pool, len(labels)), probabilities
     )
     facts = _propagation_facts(pool_labels, accepted.positive, accepted.negative, final.reached)
     unreached = int((~final.reached).sum())
@@ -321,6 +330,8 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
         names=labels.names, thresholds=thresholds, calibration=calibration, encoder=job.config.encoder,
         encoder_key=embedded["encoder_key"], layout=cache.layout, model=job.config.model, head=head.eval(),
     ).save(job.folder / "model")  # fmt: skip
+    with atomic(folder / "linear.npy") as partial:
+        np.save(partial, _linear_baseline(manifest, labels, head, source, job.config.seed))
     with atomic(job.folder / "history.jsonl") as partial:
         partial.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
     best = max((r["val_mAP"] for r in history if r["val_mAP"] is not None), default=None)
@@ -376,6 +387,20 @@ def _build_head(job: Job, manifest: Manifest, labels: LabelMatrix, source: Any) 
     return build_head(config, source.cache.layout, facts, *source.read(np.sort(rows[:STATISTICS_SAMPLE])))
 
 
+def _linear_baseline(manifest: Manifest, labels: LabelMatrix, head: Any, source: Any, seed: int) -> NDArray[np.float32]:
+    """Return probabilities (N, C) of a linear layer trained on the labelled training images alone."""
+    import torch
+
+    from tagweave.training.linear import train_linear
+
+    with torch.inference_mode():
+        x = head.pooled(torch.from_numpy(source.cache.features(source.positions))).numpy()
+    rows = np.flatnonzero((manifest.splits == "train") & labels.labelled)
+    layer = train_linear(x[rows], labels.take(rows), seed)
+    with torch.inference_mode():
+        return layer(torch.from_numpy(x)).sigmoid().numpy()
+
+
 def _calibrate(logits: NDArray[np.float32], labels: LabelMatrix) -> tuple[Any, NDArray[np.float64]]:
     """Fit calibration and thresholds on validation images; without positives there the logits stand as they are."""
     from tagweave.calibration import Calibration, fit_calibration, tune_thresholds
@@ -405,7 +430,8 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     with job.console.progress("evaluate", "images") as progress:
         probabilities = _score_all(classifier, cache, positions, progress)
     with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
-        systems = {"linear": stored["linear"], "graph": stored["graph"], "network": probabilities}
+        systems = {"ridge": stored["ridge"], "graph": stored["graph"], "network": probabilities}
+    systems = {"linear": np.load(job.folder / "checkpoints" / "linear.npy"), **systems}
     splits: dict[str, Any] = {}
     for split in ("val", "test"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)

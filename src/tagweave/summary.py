@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-SYSTEMS = {"linear": "linear, labelled images only", "graph": "propagated labels", "network": "network"}
+SYSTEMS = {
+    "linear": "linear, labelled images only",
+    "ridge": "ridge, labelled images only",
+    "graph": "propagated labels",
+    "network": "network",
+}
 SHOWN_LABELS = 30  # more are left to the report
 
 

@@ -25,10 +25,9 @@ ROWS_AT_ONCE = 4096  # images per row group, which bounds memory for large colle
 
 
 def write_labels(
-    path: Path, manifest: Manifest, given: LabelMatrix, accepted: PseudoLabels,
-    probabilities: NDArray[np.floating], reached: NDArray[np.bool_],
+    path: Path, manifest: Manifest, given: LabelMatrix, accepted: PseudoLabels, probabilities: NDArray[np.floating],
 ) -> None:  # fmt: skip
-    """Write every cell of the pool: image, label, value, known, probability, source.
+    """Write every cell: image, label, value, known, probability, source.
 
     ``source`` is ``given``, ``propagated`` (value decided by propagation) or ``unknown`` (value null).
     """

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+# Idle OpenMP threads sleep instead of spinning: with anything else running on the machine, spinning ones made
+# training six times slower and more. It is read once, when the first OpenMP library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 def available_threads() -> int:
     """Return the processors this process may use; ``TAGWEAVE_THREADS`` lowers it."""

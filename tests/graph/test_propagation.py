@@ -49,7 +49,8 @@ def image_graph(links: sparse.csr_array, settings: GraphSettings = GRAPH_ONLY) -
     """Wrap given links as the graph over a pool."""
     nodes = links.shape[0]
     unit, mean = np.eye(nodes, dtype=np.float32), np.zeros(nodes, np.float32)
-    return ImageGraph(unit, mean, Projection(mean, None), unit, links, normalise(link_strength(links, settings.strength)), settings)
+    strength = normalise(link_strength(links, settings.strength))
+    return ImageGraph(unit, mean, Projection(mean, None), unit, links, strength, settings)
 
 
 def permuted(labels: LabelMatrix, rows: Any = slice(None), columns: Any = slice(None)) -> LabelMatrix:

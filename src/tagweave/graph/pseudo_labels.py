@@ -25,6 +25,12 @@ class PseudoLabels:
     negative: NDArray[np.bool_]
     thresholds: NDArray[np.float64]
 
+    def spread_over(self, rows: NDArray[np.int64], count: int) -> PseudoLabels:
+        """Return the same decisions for ``rows`` of a larger collection of ``count`` images, none for the others."""
+        positive, negative = (np.zeros((count, self.positive.shape[1]), dtype=bool) for _ in range(2))
+        positive[rows], negative[rows] = self.positive, self.negative
+        return PseudoLabels(positive, negative, self.thresholds)
+
     def decided(self, labels: LabelMatrix) -> LabelMatrix:
         """Return ``labels`` with the decisions written into the unknown cells."""
         return LabelMatrix(labels.values | self.positive, labels.known | self.positive | self.negative, labels.names)

@@ -30,9 +30,9 @@ class MSCNNLCE(nn.Module):
     """Score every label from L stage maps and the pooled feature of an image.
 
     With x̄ the pooled feature made ready: g = G x̄ (a dense layer); g_a^s = attention^s(map^s, g);
-    F = concat(g_a^1, ..., g_a^L[, g or x̄]); logits = fusion(F, W_lab) + prior, W_lab from the label GCN. Each g_a^s also
-    goes through its own linear layer; their average is the auxiliary prediction, and the only one where fusion is
-    ``None``.
+    F = concat(g_a^1, ..., g_a^L[, g or x̄]); logits = fusion(F, W_lab) + prior, W_lab from the label GCN.
+    Each g_a^s also goes through its own linear layer; their average is the auxiliary prediction, and the only one
+    where fusion is ``None``.
 
     Args:
         pooled: from the raw pooled feature to x̄.

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from tagweave.errors import InputError
 
 Vectors = NDArray[np.float32]
-SHORTEST_PART = 2  # of a compound word taken apart
+SHORTEST_PART = 2  # of a compound word taken apart, and both parts are among the vocabulary's
+COMMON = 50_000  # most frequent words: rare ones fit together anyhow
+RAREST_PART = 50_000  # rank; among rarer entries nearly every string of two to four letters is a word
 
 
 def label_vectors(
@@ -68,11 +70,12 @@ def _mean_vector(name: str, words: Sequence[str], vectors: Mapping[str, tuple[in
         if word in vectors:
             parts.append(word)
             continue
-        pairs = [pair for pair in _cuts(word) if pair[0] in vectors and pair[1] in vectors]
-        if not pairs:
-            return None
+        ranks = {pair: max(vectors[part][0] for part in pair) for pair in _cuts(word) if vectors.keys() >= set(pair)}
         # The cut whose rarer part is most frequent: "dining table", not "d iningtable".
-        parts += min(pairs, key=lambda pair: max(vectors[part][0] for part in pair))
+        best = min(ranks, key=ranks.__getitem__, default=None)
+        if best is None or ranks[best] >= RAREST_PART:
+            return None
+        parts += best
     return np.mean([vectors[part][1] for part in parts], axis=0) if parts else None
 
 

@@ -18,6 +18,7 @@ from tagweave.report.circle import circle_order
 
 SYSTEM_NAMES = {
     "linear": "Linear classifier, labelled images only",
+    "ridge": "Ridge regression, labelled images only",
     "graph": "Label propagation over the graph",
     "network": "Network, labelled and propagated images",
 }

@@ -1,0 +1,100 @@
+"""The one place that knows all sizes: heads of every switch, from data and from a saved state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tagweave.config import PRESETS, ModelConfig, build_config
+from tagweave.encoders.backbones import Layout
+from tagweave.model.build import LabelFacts, build_head, empty_head
+
+LAYOUT = Layout(maps=((4, 6, 6), (5, 3, 3), (7, 2, 2)), strides=(8, 16, 32), features=10)
+SMALL = {"width": 6, "m": 8, "g": 2, "gcn_widths": (9, 7)}
+LABELS = 5
+
+
+def sample(count: int = 12) -> tuple[list[Tensor], Tensor]:
+    random = torch.Generator().manual_seed(0)
+    maps = [3 + 2 * torch.randn(count, *shape, generator=random) for shape in LAYOUT.maps]
+    return maps, 1 + torch.randn(count, LAYOUT.features, generator=random)
+
+
+def facts(rates: Any = None) -> LabelFacts:
+    rng = np.random.default_rng(0)
+    rates = np.full(LABELS, 0.3) if rates is None else np.array(rates)
+    return LabelFacts(rng.random((LABELS, LABELS)), rates, rng.normal(size=(LABELS, 3)).astype(np.float32))
+
+
+SWITCHES: tuple[dict[str, Any], ...] = (
+    {}, {"append": "none"}, {"append": "g"}, {"append": "pooled"}, {"fusion": "dot"}, {"fusion": "none"},
+    {"prior": False}, {"compatibility": "dot", "normalisation": "sigmoid"}, {"gcn_widths": (4,)},
+    {"signed_sqrt": False, "l2": False}, {"normalise": "columns"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+def test_a_saved_head_fits_an_empty_one_and_scores_the_same(switches: dict[str, Any]) -> None:
+    config = ModelConfig(**{**SMALL, **switches})
+    torch.manual_seed(0)
+    maps, features = sample()
+    head = build_head(config, LAYOUT, facts(), maps, features).eval()
+    with torch.inference_mode():
+        before = head(maps, features)
+    assert before.logits.shape == (12, LABELS)
+    assert (before.auxiliary is None) == (config.fusion == "none")
+    head.fold()
+    other = empty_head(config, LAYOUT, LABELS)
+    other.load_state_dict(head.state_dict())
+    with torch.inference_mode():
+        after = other.eval()(maps, features)
+    torch.testing.assert_close(after.logits, before.logits, atol=1e-5, rtol=0)
+    for one, two in zip(after.attention, before.attention, strict=True):
+        torch.testing.assert_close(one, two)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_built(preset: str) -> None:
+    maps, features = sample(3)
+    head = build_head(build_config(preset).model, LAYOUT, facts(), maps, features)
+    assert head(maps, features).logits.shape == (3, LABELS)
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    states = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        states.append(build_head(ModelConfig(**SMALL), LAYOUT, facts(), *sample()).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
+
+
+def test_statistics_come_from_the_sample() -> None:
+    maps, features = sample()
+    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), maps, features)
+    for stage, stored in zip(head.stages, maps, strict=True):
+        values = stored.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(stage.channel_mean, values.mean(dim=1))
+        torch.testing.assert_close(stage.channel_std, values.std(dim=1, correction=0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(head.pooled.mean, features.mean(dim=0))
+
+
+def test_the_prior_is_the_logit_of_the_rate_and_stays_finite() -> None:
+    rates = [0.5, 0.2, 0.0, 1.0, 0.9]
+    head = build_head(ModelConfig(**SMALL, prior=True), LAYOUT, facts(rates), *sample())
+    assert head.prior is not None
+    clipped = np.clip(rates, 1e-3, 1 - 1e-3)
+    np.testing.assert_allclose(head.prior.detach().sigmoid().numpy(), clipped, atol=1e-5)
+    assert build_head(ModelConfig(**SMALL, prior=False), LAYOUT, facts(rates), *sample()).prior is None
+
+
+def test_folding_leaves_the_label_side_out_of_the_state() -> None:
+    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), *sample())
+    assert any(name.startswith("gcn.") for name in head.state_dict())
+    head.fold()
+    assert not any(name.startswith("gcn.") for name in head.state_dict())
+    assert head.state_dict()["label_projection"].shape == (LABELS, SMALL["m"])

@@ -1,0 +1,100 @@
+"""The model folder, and scores that do not depend on who asks, in which order, and together with what."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+from drawn import NAMES, Drawn
+from tagweave.api import Run
+from tagweave.data.manifest import Manifest
+from tagweave.errors import InputError
+from tagweave.predict import Classifier
+
+CLOSE = 1e-5  # float32 sums in another order, through the sigmoid
+
+
+@pytest.fixture(scope="module")
+def classifier(finished: Run) -> Classifier:
+    return Classifier.load(finished.folder / "model")
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished: Run) -> NDArray[np.float64]:
+    """The probabilities (N, C) that ``evaluate`` wrote, images and labels in sorted order."""
+    table = pq.read_table(finished.folder / "predictions.parquet")
+    assert table["label"].to_pylist()[:4] == list(NAMES)
+    return table["probability"].to_numpy().astype(np.float64).reshape(-1, len(NAMES))
+
+
+def test_a_folder_scores_as_evaluate_did(drawn: Drawn, finished: Run, evaluated: NDArray[np.float64]) -> None:
+    scored = finished.predict(drawn.images)
+    assert scored.images == Manifest.load(finished.folder / "manifest.parquet").paths
+    assert scored.names == NAMES
+    np.testing.assert_allclose(scored.probabilities, evaluated, rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("rows", [[17], [3, 2], list(range(59, -1, -1)), [5, 5, 0]])
+def test_any_files_in_any_order_score_the_same(
+    rows: list[int], drawn: Drawn, classifier: Classifier, evaluated: NDArray[np.float64]
+) -> None:
+    files = sorted(drawn.images.iterdir())
+    found, reasons = classifier.predict_files([files[row] for row in rows])
+    assert not reasons
+    np.testing.assert_allclose(found, evaluated[rows], rtol=0, atol=CLOSE)
+
+
+def test_unreadable_files_get_a_reason_and_no_numbers(drawn: Drawn, classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    files = [tmp_path / "empty.png", drawn.images / "000.png", tmp_path / "none.png"]
+    steps: list[tuple[int, int]] = []
+    found, reasons = classifier.predict_files(files, lambda done, total: steps.append((done, total)))
+    assert reasons.keys() == {0, 2}
+    assert reasons[0] == "is empty (0 bytes)"
+    assert reasons[2] == "could not be read: No such file or directory"
+    assert np.isnan(found[[0, 2]]).all()
+    assert np.isfinite(found[1]).all()
+    assert steps[-1] == (3, 3)
+
+
+def test_what_is_loaded_and_saved_again_is_the_same(finished: Run, classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path)
+    for name in ("model.json", "model.safetensors"):
+        assert (tmp_path / name).read_bytes() == (finished.folder / "model" / name).read_bytes()
+
+
+def test_the_model_folder_says_what_is_needed_to_use_it(finished: Run) -> None:
+    about = json.loads((finished.folder / "model" / "model.json").read_text())
+    assert about["classes"] == list(NAMES)
+    assert len(about["thresholds"]) == len(NAMES)
+    assert about["encoder"]["name"] == "efficientnet_lite0"
+    assert {"calibration", "encoder_key", "layout", "model", "tagweave", "format"} <= about.keys()
+
+
+def test_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^Expected a trained model in .*, but there is none; run 'tagweave fit' "):
+        Classifier.load(tmp_path)
+
+
+def change(finished: Run, tmp_path: Path, **changes: object) -> Path:
+    folder = Path(shutil.copytree(finished.folder / "model", tmp_path / "model"))
+    about = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**about, **changes}))
+    return folder
+
+
+def test_a_model_of_another_format(finished: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^Expected a model of format 1 in .*, but got 99\.$"):
+        Classifier.load(change(finished, tmp_path, format=99))
+
+
+def test_an_encoder_with_other_weights_is_refused(drawn: Drawn, finished: Run, tmp_path: Path) -> None:
+    other = Classifier.load(change(finished, tmp_path, encoder_key="another"))
+    with pytest.raises(InputError, match=r"^Expected the encoder efficientnet_lite0 with the weights of the training"):
+        other.predict_files([drawn.images / "000.png"])
