@@ -29,7 +29,7 @@ def machine_facts() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(), "platform": platform.platform(), "processor": _processor(),
-        "cores": os.cpu_count(), "threads": available_threads(),
+        "cores": os.cpu_count(), "threads": available_threads(), "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "packages": {name: version(name) for name in PACKAGES},
     }  # fmt: skip
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from drawn import NAMES, Drawn, quick_fit, write_list
+from drawn import NAMES, SETTINGS, Drawn, quick_fit, write_list
 from killing import run_killed
 from tagweave.api import Run
 from tagweave.data.manifest import Manifest
@@ -35,7 +39,8 @@ def test_another_seed_gives_another_model(drawn: Drawn, finished: Run, tmp_path:
 
 
 def test_the_drawn_things_are_learnt(drawn: Drawn, tmp_path: Path) -> None:
-    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", train={"epochs": 25, "patience": 25})
+    settings = {"train": {"epochs": 25, "patience": 25}, "graph": {"features": "average+max"}}
+    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", **settings)
     measured = run.evaluate()["splits"]["test"]["systems"]
     # Shapes of one colour in one place are easy; a third or so of the pictures shows each.
     assert measured["network"]["mAP"] > 0.85
@@ -290,3 +295,21 @@ def test_a_run_folder_is_used_from_another_working_folder(
     monkeypatch.chdir(tmp_path)
     Run(tmp_path / "run").evaluate()
     assert len(Manifest.load(tmp_path / "run" / "manifest.parquet")) == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["check/manifest.parquet", "steps/embed.json", "checkpoints/last.pt", "metrics.json"])
+def test_a_real_command_is_killed_when_a_file_appears(sign: str, drawn: Drawn, finished: Run, tmp_path: Path) -> None:
+    changes = (f"{section}.{key}={value}" for section, keys in SETTINGS.items() for key, value in keys.items())
+    words = [word for change in changes for word in ("--set", change)]
+    command = [sys.executable, "-c", "from tagweave.cli import main; main()", "fit", drawn.images, "-l", drawn.labels]
+    command += ["-o", tmp_path / "run", "--preset", "tiny", "-q", *words]
+    # The bits of a model belong to a number of threads.
+    single = {**os.environ, "TAGWEAVE_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=single, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (tmp_path / "run" / sign).exists():
+        time.sleep(0.001)
+    process.kill()
+    assert process.wait() == -9
+    subprocess.run(command, env=single, check=True, stdout=subprocess.DEVNULL)
+    assert_same_results(tmp_path / "run", finished.folder)

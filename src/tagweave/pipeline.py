@@ -388,7 +388,10 @@ def _build_head(job: Job, manifest: Manifest, labels: LabelMatrix, source: Any) 
 
 
 def _linear_baseline(manifest: Manifest, labels: LabelMatrix, head: Any, source: Any, seed: int) -> NDArray[np.float32]:
-    """Return probabilities (N, C) of a linear layer trained on the labelled training images alone."""
+    """Return probabilities (N, C) of a linear layer trained on the labelled training images alone.
+
+    Calibrated on the validation images as the network is, so that thresholds treat both alike.
+    """
     import torch
 
     from tagweave.training.linear import train_linear
@@ -398,7 +401,9 @@ def _linear_baseline(manifest: Manifest, labels: LabelMatrix, head: Any, source:
     rows = np.flatnonzero((manifest.splits == "train") & labels.labelled)
     layer = train_linear(x[rows], labels.take(rows), seed)
     with torch.inference_mode():
-        return layer(torch.from_numpy(x)).sigmoid().numpy()
+        logits = layer(torch.from_numpy(x)).numpy()
+    val = np.flatnonzero((manifest.splits == "val") & labels.labelled)
+    return _calibrate(logits[val], labels.take(val))[0].apply(logits.astype(np.float64)).astype(np.float32)
 
 
 def _calibrate(logits: NDArray[np.float32], labels: LabelMatrix) -> tuple[Any, NDArray[np.float64]]:

@@ -57,9 +57,9 @@ def test_other_words_for_some_labels() -> None:
 
 def test_names_without_vectors_are_all_told_with_the_ways_out() -> None:
     with pytest.raises(InputError) as caught:
-        label_vectors(["cat", "xqzjwv", "dog", "vwxqj", "__"])
+        label_vectors(["cat", "xqzjwv", "dog", "vwxqj", "☂ ☔"])
     (text,) = caught.value.problems
-    assert text.startswith("Expected a word vector for every label, but glove50 has none for: xqzjwv, vwxqj, __. ")
+    assert text.startswith("Expected a word vector for every label, but glove50 has none for: xqzjwv, vwxqj, ☂ ☔. ")
     assert '--label-words "xqzjwv=some known words"' in text
     assert "--set model.word_vectors=one-hot (or random, or a file of vectors)" in text
 

@@ -56,10 +56,9 @@ def test_what_the_maps_show_is_learnt(data: Toy, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loss", ["bce", "weighted_bce", "soft_margin", "asymmetric", "focal"])
-def test_every_loss_and_both_optimisers_learn(loss: str, data: Toy, tmp_path: Path) -> None:
-    optimiser = {"optimiser": "sgd", "learning_rate": 0.2} if loss == "weighted_bce" else {}
-    _, history = fitted(data, tmp_path, config(epochs=15, loss=loss, **optimiser))
-    assert max(record["val_mAP"] for record in history) > 0.85
+def test_every_loss_is_learnt(loss: str, data: Toy, tmp_path: Path) -> None:
+    _, history = fitted(data, tmp_path, config(epochs=15, loss=loss))
+    assert history[-1]["val_mAP"] > 0.9
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(data: Toy, tmp_path: Path) -> None:

@@ -72,6 +72,17 @@ class LabelMatrix:
         """Return pi (C,), each label's share of positives among its known cells; 0 where nothing is known."""
         return self.positives / np.maximum(self.known.sum(axis=0), 1)
 
+    def known_masks(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return the G distinct columns of O (N, G) and which of them each label has (C,).
+
+        Labels mostly share their known images, so work that depends on O alone is done G times, not C.
+        """
+        packed = [column.tobytes() for column in np.packbits(self.known, axis=0).T]
+        numbers = {column: number for number, column in enumerate(dict.fromkeys(packed))}
+        group = np.array([numbers[column] for column in packed], dtype=np.int64)
+        first = [packed.index(column) for column in numbers]
+        return self.known[:, first], group
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> LabelMatrix:
         """Return the chosen rows, in the order given."""
         return LabelMatrix(self.values[rows], self.known[rows], self.names)

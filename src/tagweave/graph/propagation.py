@@ -119,8 +119,8 @@ def label_totals(normalised: sparse.csr_array, labels: LabelMatrix, diffusion: D
     diffusion operator and pi the labels' rates. Where nothing arrives f is pi. Known cells are clamped to Y.
     """
     a = diffusion(normalised, (labels.values & labels.known).astype(np.float64))
-    masks, column = np.unique(labels.known, axis=1, return_inverse=True)  # labels often share their known images
-    b = diffusion(normalised, masks.astype(np.float64))[:, column.ravel()]
+    masks, column = labels.known_masks()
+    b = diffusion(normalised, masks.astype(np.float64))[:, column]
     b = np.maximum(b, 0.0)
     a = np.clip(a, 0.0, b)  # as it is but for what the solver leaves out
     rates = labels.rates()

@@ -70,9 +70,9 @@ def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher
 
 def _known_groups(labels: LabelMatrix) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return (rows, columns) of labels that share their known images; labels without any are left out."""
-    masks, group = np.unique(labels.known, axis=1, return_inverse=True)
+    masks, group = labels.known_masks()
     return [
-        (np.flatnonzero(masks[:, number]), np.flatnonzero(group.ravel() == number))
+        (np.flatnonzero(masks[:, number]), np.flatnonzero(group == number))
         for number in range(masks.shape[1])
         if masks[:, number].any()
     ]
