@@ -98,3 +98,15 @@ def test_an_encoder_with_other_weights_is_refused(drawn: Drawn, finished: Run, t
     other = Classifier.load(change(finished, tmp_path, encoder_key="another"))
     with pytest.raises(InputError, match=r"^Expected the encoder efficientnet_lite0 with the weights of the training"):
         other.predict_files([drawn.images / "000.png"])
+
+
+def test_probabilities_are_calibrated_logits(finished: Run, classifier: Classifier) -> None:
+    from tagweave.console import Console
+    from tagweave.pipeline import Job, load_collection, open_records
+
+    job = Job.load(finished.folder, Console(quiet=True))
+    cache, positions = open_records(job, load_collection(finished.folder)[0])
+    records = cache.records(positions[:9])
+    logits = classifier.logits(records).astype(np.float64)
+    np.testing.assert_allclose(classifier.probabilities(records), classifier.calibration.apply(logits), atol=1e-12)
+    assert not np.allclose(classifier.probabilities(records), 1 / (1 + np.exp(-logits)), atol=1e-3)

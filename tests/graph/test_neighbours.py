@@ -13,7 +13,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from references import graph as reference
 from tagweave.errors import InputError
-from tagweave.graph.neighbours import SPARE, Neighbours, neighbours, pool_mean, search, unit_features
+from tagweave.graph.neighbours import (
+    SPARE,
+    Neighbours,
+    fit_projection,
+    neighbours,
+    pool_mean,
+    search,
+    unit_features,
+)
 
 FLOAT32 = 1e-6  # similarities are float32 products, rounded to six decimals
 
@@ -172,3 +180,34 @@ class TestSearch:
         similarity, _ = search(base, np.concatenate([base, -base]), 50)
         assert similarity.min() >= -1.0
         assert similarity.max() <= 1.0
+
+
+class TestProjection:
+    @pytest.mark.parametrize("shape", [(40, 12), (12, 40)])
+    def test_full_whitening_gives_all_components_the_same_variance(self, shape: tuple[int, int]) -> None:
+        features = np.random.default_rng(0).standard_normal(shape) * np.linspace(0.1, 5, shape[1])
+        unit = unit_features(features, pool_mean(features))
+        found = fit_projection(unit, 6, whiten=1.0)
+        assert found.matrix is not None
+        raw = (unit - found.mean) @ found.matrix
+        # float32 features: sums of some dozens of products
+        np.testing.assert_allclose(raw.T @ raw / len(raw), np.eye(6), atol=1e-4)
+
+    def test_plain_components_are_those_of_an_independent_decomposition(self) -> None:
+        features = np.random.default_rng(1).standard_normal((50, 9)) * np.arange(1, 10)
+        unit = unit_features(features, pool_mean(features))
+        found = fit_projection(unit, 3, whiten=0.0)
+        assert found.matrix is not None
+        right = np.linalg.svd(unit - unit.mean(axis=0))[2][:3]
+        np.testing.assert_allclose(found.matrix @ found.matrix.T, right.T @ right, atol=1e-4)
+
+    def test_points_have_unit_length_and_no_components_leave_the_features(self) -> None:
+        features = np.random.default_rng(2).standard_normal((30, 8))
+        unit = unit_features(features, pool_mean(features))
+        assert fit_projection(unit, 0).apply(unit) is unit
+        points = fit_projection(unit, 5).apply(unit)
+        np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-6)
+
+    def test_equal_images_stay_equal(self) -> None:
+        unit = np.zeros((5, 4), dtype=np.float32)
+        assert fit_projection(unit, 3).apply(unit) is unit

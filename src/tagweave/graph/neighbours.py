@@ -98,12 +98,22 @@ def fit_projection(unit: NDArray[np.float32], components: int, whiten: float = 0
     if count < 1:
         return Projection(mean.astype(np.float32), None)
     centred = sample - mean
-    covariance = centred.T @ centred / len(sample)
-    width = len(covariance)
-    variances, vectors = linalg.eigh(covariance, subset_by_index=[width - count, width - 1])
-    kept = variances > variances[-1] * 1e-9
+    variances, vectors = _principal(centred, count)
+    kept = variances > max(float(variances.max()) * 1e-9, 1e-12)
+    if not kept.any():  # all images look alike
+        return Projection(mean.astype(np.float32), None)
     matrix = vectors[:, kept] / variances[kept] ** (0.5 * whiten)
     return Projection(mean.astype(np.float32), matrix.astype(np.float32))
+
+
+def _principal(centred: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest variances (d,) and their directions (D, d), by the smaller of X'X and XX'."""
+    rows, width = centred.shape
+    if rows >= width:
+        return linalg.eigh(centred.T @ centred / rows, subset_by_index=[width - count, width - 1])
+    variances, left = linalg.eigh(centred @ centred.T / rows, subset_by_index=[rows - count, rows - 1])
+    lengths = np.sqrt(np.maximum(variances, 0.0) * rows)
+    return variances, np.divide(centred.T @ left, lengths, out=np.zeros((width, count)), where=lengths > 0)
 
 
 def neighbours(unit: NDArray[np.float32], k: int) -> Neighbours:
