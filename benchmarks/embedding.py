@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch  # noqa: F401 - before tagweave, so that eager PyTorch waits as OpenMP does by itself
+import torch
 from measure import interleaved_seconds, peak_mib, print_json, run_script, say
 from numpy.typing import NDArray
 
@@ -87,7 +87,6 @@ def laid_out(encoder: Encoder, pixels: NDArray[np.uint8], layout: str) -> tuple[
     Pixels of decoded images lie with the channels last, and the module keeps that order: for ``contiguous`` they are
     laid out anew, (B, 3, S, S) in memory under the same shape.
     """
-    import torch
 
     given = torch.from_numpy(pixels)
     if layout == "channels_last":
@@ -97,7 +96,6 @@ def laid_out(encoder: Encoder, pixels: NDArray[np.uint8], layout: str) -> tuple[
 
 def run_eager(module: nn.Module, pixels: Tensor, batch: int) -> None:
     """Encode pixels (B, S, S, 3) batch by batch."""
-    import torch
 
     with torch.inference_mode():
         for start in range(0, len(pixels), batch):
