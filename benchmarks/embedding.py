@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+import torch  # before tagweave, so that eager PyTorch waits as OpenMP does by itself
 from measure import interleaved_seconds, peak_mib, print_json, run_script, say
 from numpy.typing import NDArray
 
