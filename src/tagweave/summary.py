@@ -28,7 +28,8 @@ def print_measures(metrics: dict[str, Any]) -> None:
         return
     systems = metrics["splits"][split]["systems"]
     one = systems[metrics["main"]]
-    images, counted = f"{one['images']:,} held-out images ({split})", one["labels_with_positives"]
+    origin = "test" if split == "test" else "val, which also chose the model"
+    images, counted = f"{one['images']:,} held-out images ({origin})", one["labels_with_positives"]
     table = Table(title=f"{images}, mAP over {counted} labels with positives")
     table.add_column("system")
     for name in ("mAP", f"mAP, {one['labels_with_10_positives']} labels with ≥ 10", "CF1", "OF1"):
