@@ -282,11 +282,12 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
 def _propagation_facts(
     labels: LabelMatrix, positive: NDArray[np.bool_], negative: NDArray[np.bool_], reached: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Count, for the report: unlabelled images that were reached; the share of unknown cells that were decided."""
+    """Count, for the report: unlabelled images that were reached, unknown cells that were decided."""
     unknown = int((~labels.known).sum())
     decided = int(positive.sum() + negative.sum())
     return {
-        "images": len(labels), "unlabelled": int((~labels.labelled).sum()), "reached_images": int((reached & ~labels.labelled).sum()),
+        "images": len(labels), "unlabelled": int((~labels.labelled).sum()),
+        "reached_images": int((reached & ~labels.labelled).sum()),
         "pseudo_positive": int(positive.sum()), "pseudo_negative": int(negative.sum()),
         "unknown_cells": unknown - decided, "coverage": decided / unknown if unknown else 1.0,
     }  # fmt: skip
