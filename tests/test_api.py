@@ -85,3 +85,9 @@ def test_an_unknown_section_is_an_error_before_anything_is_done(drawn: Drawn, tm
 )
 def test_runs_are_named_after_the_images(images: str, name: str) -> None:
     assert default_run_folder(Path(images)) == Path("runs") / name
+
+
+def test_images_none_of_which_can_be_read_are_an_error(finished: Run, tmp_path: Path) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture")
+    with pytest.raises(InputError, match=r"^notes\.jpg: is not an image: .*; nothing is left to score$"):
+        finished.predict(tmp_path / "notes.jpg")

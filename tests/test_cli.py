@@ -153,11 +153,16 @@ def test_predict_to_a_file(finished: Run, drawn: Drawn, tagweave: Command) -> No
     assert len(Path("p.csv").read_text().splitlines()) == 61
 
 
-def test_predict_names_what_it_could_not_read(finished: Run, tagweave: Command) -> None:
+def test_predict_names_what_it_could_not_read(finished: Run, drawn: Drawn, tagweave: Command) -> None:
     Path("new").mkdir()
     Path("new/a.png").touch()
     said = tagweave("predict", finished.folder, "new", "-q")
-    assert (said.code, said.out) == (0, "")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "error: a.png: is empty (0 bytes); nothing is left to score\n"
+    shutil.copy(drawn.images / "000.png", "new/b.png")
+    said = tagweave("predict", finished.folder, "new", "-q")
+    assert said.code == 0
+    assert said.out.startswith("b.png\t")
     assert said.err == "not scored: a.png: is empty (0 bytes)\n"
 
 

@@ -76,6 +76,8 @@ class Run:
         probabilities, reasons = classifier.predict_files(files, progress)
         good = [row for row in range(len(files)) if row not in reasons]
         bad = [Quarantined(names[row], reason) for row, reason in reasons.items()]
+        if not good:
+            raise InputError([f"{item.path}: {item.reason}; nothing is left to score" for item in bad])
         return Predictions(
             images=tuple(names[row] for row in good),
             names=classifier.names,

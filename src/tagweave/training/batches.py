@@ -26,9 +26,9 @@ class MapSource:
 
     def read(self, rows: NDArray[np.int64]) -> tuple[list[Tensor], Tensor]:
         """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
-        places = self.positions[rows]
-        maps = [torch.from_numpy(stage.astype(np.float32)) for stage in self.cache.maps(places)]
-        return maps, torch.from_numpy(self.cache.features(places))
+        records = self.cache.records(self.positions[rows]).astype(np.float32)
+        maps, features = self.cache.layout.split(records)
+        return [torch.from_numpy(stage) for stage in maps], torch.from_numpy(features)
 
 
 @dataclass(frozen=True)
