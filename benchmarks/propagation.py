@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 
 if TYPE_CHECKING:
-    from tagweave.graph.propagation import GraphSettings
+    from tagweave.graph.image_graph import GraphSettings
 
 LABELS = 20
 WIDTH = 128
@@ -63,7 +63,8 @@ def clustered_collection(
 
 def propagate_in_parts(nodes: int, k: int) -> dict[str, float]:
     """Run label propagation with strength wcn, the parts of its graph first, and return the seconds of each."""
-    from tagweave.graph.propagation import GraphSettings, build_graph, propagate
+    from tagweave.graph.image_graph import GraphSettings, build_graph
+    from tagweave.graph.propagation import propagate
 
     features, labels = clustered_collection(nodes)
     settings = GraphSettings(k=k, strength="wcn")

@@ -12,8 +12,8 @@ from drawn import NAMES, Drawn
 from tagweave.api import Predictions, Run, default_run_folder, fit
 from tagweave.config import build_config
 from tagweave.errors import InputError
-from tagweave.pipeline import Job
 from tagweave.runs import read_json
+from tagweave.steps.job import Job
 
 
 def test_the_front_door_opens() -> None:

@@ -20,8 +20,12 @@ from tagweave.console import Console
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
-from tagweave.pipeline import STEPS, Job, graph_settings, load_collection
+from tagweave.pipeline import STEPS, run
 from tagweave.runs import read_json
+from tagweave.steps.job import Job
+from tagweave.steps.propagate import graph_settings
+from tagweave.steps.stored import load_collection, save_collection
+from tagweave.steps.train import _training_set
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def job(drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     images = Path(shutil.copytree(drawn.images, tmp_path / "pictures"))
     labels = Path(shutil.copy(drawn.labels, tmp_path / "labels.csv"))
     job = Job(tmp_path / "run", images, labels, None, build_config("tiny"), Console(quiet=True))
-    assert job.run() == list(STEPS)
+    assert run(job) == list(STEPS)
     return job
 
 
@@ -40,8 +44,8 @@ def changed(job: Job, **sections: Any) -> Job:
 
 
 def test_nothing_changed_nothing_runs(job: Job) -> None:
-    assert job.run() == []
-    assert Job.load(job.folder, job.console).run() == []
+    assert run(job) == []
+    assert run(Job.load(job.folder, job.console)) == []
 
 
 @pytest.mark.parametrize(
@@ -56,34 +60,34 @@ def test_nothing_changed_nothing_runs(job: Job) -> None:
     ],
 )
 def test_a_changed_setting_runs_its_step_and_all_that_follow(job: Job, sections: dict[str, Any], first: str) -> None:
-    assert changed(job, **sections).run() == list(STEPS[STEPS.index(first) :])
-    assert changed(job, **sections).run() == []
-    assert job.run() == list(STEPS[STEPS.index(first) :])  # and back again
+    assert run(changed(job, **sections)) == list(STEPS[STEPS.index(first) :])
+    assert run(changed(job, **sections)) == []
+    assert run(job) == list(STEPS[STEPS.index(first) :])  # and back again
 
 
 def test_steps_that_were_not_asked_for_wait(job: Job) -> None:
     other = changed(job, seed=3)
-    assert other.run("embed") == ["check", "embed"]
-    assert other.run("train") == ["propagate", "train"]
-    assert other.run() == ["evaluate", "report"]
+    assert run(other, "embed") == ["check", "embed"]
+    assert run(other, "train") == ["propagate", "train"]
+    assert run(other) == ["evaluate", "report"]
 
 
 def test_a_changed_label_file_runs_all(job: Job) -> None:
     assert job.labels
     text = job.labels.read_text()
     job.labels.write_text(text.replace("001.png,", "001.png,moon;"))
-    assert job.run() == list(STEPS)
+    assert run(job) == list(STEPS)
     os.utime(job.labels, (1, 1))  # its time does not count, its text does
-    assert job.run() == []
+    assert run(job) == []
 
 
 def test_added_changed_and_removed_pictures_run_all(job: Job) -> None:
     shutil.copy(job.images / "000.png", job.images / "new.png")
-    assert job.run() == list(STEPS)
+    assert run(job) == list(STEPS)
     shutil.copy(job.images / "001.png", job.images / "new.png")
-    assert job.run() == list(STEPS)
+    assert run(job) == list(STEPS)
     (job.images / "new.png").unlink()
-    assert job.run() == list(STEPS)
+    assert run(job) == list(STEPS)
 
 
 def test_a_changed_voc_folder_runs_all(job: Job, tmp_path: Path) -> None:
@@ -91,10 +95,10 @@ def test_a_changed_voc_folder_runs_all(job: Job, tmp_path: Path) -> None:
         (tmp_path / "voc" / part).mkdir(parents=True)
         (tmp_path / "voc" / part / name).write_text("000")
     voc = dataclasses.replace(job, labels=tmp_path / "voc")
-    assert voc.run() == list(STEPS)
-    assert voc.run() == []
+    assert run(voc) == list(STEPS)
+    assert run(voc) == []
     os.utime(tmp_path / "voc" / "Annotations" / "000.xml", (1, 1))
-    assert voc.run() == list(STEPS)
+    assert run(voc) == list(STEPS)
 
 
 def test_the_job_is_kept_and_the_notes_of_all_steps_are_told(job: Job) -> None:
@@ -113,9 +117,9 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
 def test_learning_needs_labels(job: Job) -> None:
     unlabelled = dataclasses.replace(job, labels=None, folder=job.folder / "other")
     with pytest.raises(InputError, match=r"^Expected labels to learn from, but got none; give some with --labels FILE"):
-        unlabelled.run("propagate")
+        run(unlabelled, "propagate")
     assert not unlabelled.folder.exists()
-    assert unlabelled.run("embed") == ["check", "embed"]
+    assert run(unlabelled, "embed") == ["check", "embed"]
 
 
 def test_bad_labels_change_nothing_in_a_finished_run(drawn: Drawn, run_copy: Run, tmp_path: Path) -> None:
@@ -146,7 +150,7 @@ def test_lost_records_are_computed_anew(emptied: bool, run_copy: Run, drawn: Dra
 def test_the_collection_is_read_as_it_was_written(tmp_path: Path) -> None:
     labels = LabelMatrix(np.array([[1, 0]], bool), np.array([[1, 0]], bool), ("a", "ß"))
     manifest = Manifest(tmp_path, ("1.png",), ("ff",), np.array([[3, 4]], np.int32), np.array(["val"]))
-    pipeline._save_collection(tmp_path / "new", manifest, labels)
+    save_collection(tmp_path / "new", manifest, labels)
     read_manifest, read_labels = load_collection(tmp_path / "new")
     assert read_manifest.paths == manifest.paths
     assert read_labels.names == labels.names
@@ -169,7 +173,7 @@ def targets_of(drawn: Drawn, folder: Path, kind: str) -> tuple[Any, Manifest, La
     job = dataclasses.replace(job, config=build_config(train={"targets": kind}))
     manifest, labels = load_collection(folder)
     source = dataclasses.make_dataclass("Source", ["cache", "positions"])(None, np.arange(len(manifest)))
-    return pipeline._training_set(job, manifest, labels, source), manifest, labels
+    return _training_set(job, manifest, labels, source), manifest, labels
 
 
 @pytest.mark.parametrize("kind", ["soft", "decided", "labelled"])

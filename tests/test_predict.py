@@ -102,7 +102,8 @@ def test_an_encoder_with_other_weights_is_refused(drawn: Drawn, finished: Run, t
 
 def test_probabilities_are_calibrated_logits(finished: Run, classifier: Classifier) -> None:
     from tagweave.console import Console
-    from tagweave.pipeline import Job, load_collection, open_records
+    from tagweave.steps.job import Job
+    from tagweave.steps.stored import load_collection, open_records
 
     job = Job.load(finished.folder, Console(quiet=True))
     cache, positions = open_records(job, load_collection(finished.folder)[0])

@@ -16,9 +16,10 @@ from tagweave.console import Console, Progress
 from tagweave.data.images import find_images
 from tagweave.data.manifest import Quarantined
 from tagweave.errors import InputError
-from tagweave.pipeline import Job
+from tagweave.pipeline import run as run_job
 from tagweave.predict import Classifier
 from tagweave.runs import read_json
+from tagweave.steps.job import Job
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Run:
 
     def evaluate(self) -> dict[str, Any]:
         """Return the measures of every system on the held-out splits, as in ``metrics.json``."""
-        Job.load(self.folder, Console(quiet=True)).run("evaluate")
+        run_job(Job.load(self.folder, Console(quiet=True)), "evaluate")
         content: dict[str, Any] = read_json(self.folder / "metrics.json")
         return content
 
@@ -141,7 +142,7 @@ def fit(
         console=Console(quiet),
         command=command,
     )
-    job.run(until)
+    run_job(job, until)
     return Run(job.folder)
 
 

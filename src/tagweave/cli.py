@@ -170,7 +170,8 @@ def _run_job(
 ) -> Any:  # fmt: skip
     from tagweave.api import Run, fit
     from tagweave.console import Console
-    from tagweave.pipeline import Job
+    from tagweave.pipeline import run as run_job
+    from tagweave.steps.job import Job
 
     command = shlex.join(["tagweave", *sys.argv[1:]])
     if images is not None and (images / "job.json").is_file():
@@ -178,7 +179,7 @@ def _run_job(
             raise InputError(
                 f"{images} is a run folder and keeps its labels and settings; give the image folder instead."
             )
-        Job.load(images, Console(quiet), command).run(until)
+        run_job(Job.load(images, Console(quiet), command), until)
         return Run(images)
     if voc is not None:
         images, labels, format = images or voc / "JPEGImages", voc, format or "voc"

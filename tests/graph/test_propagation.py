@@ -21,21 +21,12 @@ from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
 from tagweave.graph import propagation
 from tagweave.graph.diffusion import build_diffusion
+from tagweave.graph.image_graph import GraphSettings, ImageGraph, build_graph
 from tagweave.graph.neighbours import Projection
-from tagweave.graph.propagation import (
-    GraphSettings,
-    ImageGraph,
-    Propagation,
-    Totals,
-    build_graph,
-    dynamic_totals,
-    inductive_scores,
-    label_totals,
-    propagate,
-    single_label,
-)
+from tagweave.graph.propagation import Propagation, inductive_scores, propagate
 from tagweave.graph.strength import link_strength, normalise
 from tagweave.graph.teacher import fit_teacher
+from tagweave.graph.totals import Totals, dynamic_totals, label_totals, single_label
 from tagweave.metrics import average_precisions
 
 ALGEBRA = 1e-9  # float64, with a series cut off at 1e-12

@@ -1,4 +1,4 @@
-"""Improved label propagation (METHOD §1): from features and a few labels to scores for every image and label."""
+"""Improved label propagation (METHOD §1): from a graph and a few labels to scores for every image and label."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from tagweave.calibration import Calibration, fit_calibration
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
-from tagweave.graph.diffusion import Diffusion, build_diffusion
-from tagweave.graph.neighbours import Projection, fit_projection, neighbours, pool_mean, search, unit_features
-from tagweave.graph.strength import affinity_graph, affinity_values, link_strength, normalise, reweight_by_agreement
+from tagweave.graph.image_graph import ImageGraph
+from tagweave.graph.neighbours import search, unit_features
+from tagweave.graph.strength import affinity_values
 from tagweave.graph.teacher import Teacher, fit_teacher
+from tagweave.graph.totals import dynamic_totals
 from tagweave.metrics import average_precisions
 
 Floats = NDArray[np.float64]
@@ -25,132 +26,6 @@ REACHED = 1e-9  # label mass below this came from the tail of the series, not al
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the graph in the blend with the teacher
 EVEN = 0.5
 JUDGED_FROM = 5
-
-
-@dataclass(frozen=True)
-class GraphSettings:
-    """Name the choices of METHOD §1; see the functions that take them.
-
-    Attributes:
-        k: K. affinity, gamma, tau: ``affinity_graph``. strength: ``link_strength``. diffusion, t, alpha:
-        ``build_diffusion``. kappa: weight of the label's rate in a total. rounds, eta, tol: ``dynamic_totals``.
-        teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: equal parts of a feature that are
-        normalised on their own, see ``unit_features``. pca, whiten: of the space that neighbours are sought in, see
-        ``fit_projection``; 0 components keep the features as they are.
-    """
-
-    parts: int = 1
-    pca: int = 0
-    whiten: float = 0.5
-    k: int = 20
-    affinity: str = "cosine_power"
-    gamma: float = 3.0
-    tau: float = 0.25
-    strength: str = "affinity"
-    diffusion: str = "heat"
-    t: float = 4.0
-    alpha: float = 0.9
-    kappa: float = 0.03
-    rounds: int = 1
-    eta: float = 1.0
-    tol: float = 1e-3
-    teacher: bool = True
-    folds: int = 5
-
-
-@dataclass(frozen=True)
-class ImageGraph:
-    """Hold the graph over a pool of images.
-
-    Attributes:
-        unit: x (N, D), the features that the teacher reads. mean: their centre (D,).
-        projection: from x to the space of the neighbours. points: the pool there, unit length.
-        weights: W (N, N). normalised: Ŝ (N, N).
-    """
-
-    unit: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    projection: Projection
-    points: NDArray[np.float32]
-    weights: sparse.csr_array
-    normalised: sparse.csr_array
-    settings: GraphSettings
-
-    @property
-    def diffusion(self) -> Diffusion:
-        """The diffusion that the settings name."""
-        return build_diffusion(self.settings.diffusion, self.settings.t, self.settings.alpha)
-
-
-def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphSettings()) -> ImageGraph:
-    """Build the similarity graph over all rows of ``features`` (N, D).
-
-    Raises:
-        InputError: fewer than two rows, or a feature that is not finite.
-    """
-    mean = pool_mean(features)
-    unit = unit_features(features, mean, settings.parts)
-    projection = fit_projection(unit, settings.pca, settings.whiten)
-    points = projection.apply(unit)
-    near = neighbours(points, settings.k)
-    weights = affinity_graph(near, settings.affinity, settings.gamma, settings.tau)
-    normalised = normalise(link_strength(weights, settings.strength))
-    return ImageGraph(unit, mean, projection, points, weights, normalised, settings)
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Hold label totals: a (N, C) positive and b (N, C) known mass that arrived, and scores f (N, C) in [0, 1].
-
-    ``unclamped`` is f before the known cells were set to their values.
-    """
-
-    a: Floats
-    b: Floats
-    scores: Floats
-    unclamped: Floats
-    rounds: int = 1
-
-
-def label_totals(normalised: sparse.csr_array, labels: LabelMatrix, diffusion: Diffusion, kappa: float) -> Totals:
-    """Total each label one against the rest (METHOD §1.4).
-
-    a_ic = sum_j H_ij O_jc Y_jc, b_ic = sum_j H_ij O_jc, f_ic = (a_ic + kappa pi_c) / (b_ic + kappa), with H the
-    diffusion operator and pi the labels' rates. Where nothing arrives f is pi. Known cells are clamped to Y.
-    """
-    a = diffusion(normalised, (labels.values & labels.known).astype(np.float64))
-    masks, column = labels.known_masks()
-    b = diffusion(normalised, masks.astype(np.float64))[:, column]
-    b = np.maximum(b, 0.0)
-    a = np.clip(a, 0.0, b)  # as it is but for what the solver leaves out
-    rates = labels.rates()
-    mass = b + kappa
-    free = np.divide(a + kappa * rates, mass, out=np.broadcast_to(rates, a.shape).copy(), where=mass > 0)
-    return Totals(a, b, np.where(labels.known, labels.values, free), free)
-
-
-def dynamic_totals(graph: ImageGraph, labels: LabelMatrix) -> Totals:
-    """Total the labels over rounds of dynamic link strength (METHOD §1.5).
-
-    Round 1 is static. Every later round reweights W by the agreement of the scores, recomputes S and Ŝ from it and
-    totals again, all nodes at once, until the scores move by less than ``tol`` on average or ``rounds`` are done.
-    """
-    settings = graph.settings
-    totals = label_totals(graph.normalised, labels, graph.diffusion, settings.kappa)
-    for number in range(2, settings.rounds + 1):
-        weights = reweight_by_agreement(graph.weights, totals.scores, settings.eta)
-        strength = normalise(link_strength(weights, settings.strength))
-        following = label_totals(strength, labels, graph.diffusion, settings.kappa)
-        moved = float(np.abs(following.scores - totals.scores).mean())
-        totals = Totals(following.a, following.b, following.scores, following.unclamped, number)
-        if moved < settings.tol:
-            break
-    return totals
-
-
-def single_label(totals: Totals) -> NDArray[np.int64]:
-    """Return the label with the largest total a per image (N,): the paper's rule for exclusive labels."""
-    return totals.a.argmax(axis=1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""The similarity graph over a pool of images, and the settings that name its choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tagweave.graph.diffusion import Diffusion, build_diffusion
+from tagweave.graph.neighbours import Projection, fit_projection, neighbours, pool_mean, unit_features
+from tagweave.graph.strength import affinity_graph, link_strength, normalise
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """Name the choices of METHOD §1; see the functions that take them.
+
+    Attributes:
+        k: K. affinity, gamma, tau: ``affinity_graph``. strength: ``link_strength``. diffusion, t, alpha:
+        ``build_diffusion``. kappa: weight of the label's rate in a total. rounds, eta, tol: ``dynamic_totals``.
+        teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: equal parts of a feature that are
+        normalised on their own, see ``unit_features``. pca, whiten: of the space that neighbours are sought in, see
+        ``fit_projection``; 0 components keep the features as they are.
+    """
+
+    parts: int = 1
+    pca: int = 0
+    whiten: float = 0.5
+    k: int = 20
+    affinity: str = "cosine_power"
+    gamma: float = 3.0
+    tau: float = 0.25
+    strength: str = "affinity"
+    diffusion: str = "heat"
+    t: float = 4.0
+    alpha: float = 0.9
+    kappa: float = 0.03
+    rounds: int = 1
+    eta: float = 1.0
+    tol: float = 1e-3
+    teacher: bool = True
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class ImageGraph:
+    """Hold the graph over a pool of images.
+
+    Attributes:
+        unit: x (N, D), the features that the teacher reads. mean: their centre (D,).
+        projection: from x to the space of the neighbours. points: the pool there, unit length.
+        weights: W (N, N). normalised: Ŝ (N, N).
+    """
+
+    unit: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    projection: Projection
+    points: NDArray[np.float32]
+    weights: sparse.csr_array
+    normalised: sparse.csr_array
+    settings: GraphSettings
+
+    @property
+    def diffusion(self) -> Diffusion:
+        """The diffusion that the settings name."""
+        return build_diffusion(self.settings.diffusion, self.settings.t, self.settings.alpha)
+
+
+def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphSettings()) -> ImageGraph:
+    """Build the similarity graph over all rows of ``features`` (N, D).
+
+    Raises:
+        InputError: fewer than two rows, or a feature that is not finite.
+    """
+    mean = pool_mean(features)
+    unit = unit_features(features, mean, settings.parts)
+    projection = fit_projection(unit, settings.pca, settings.whiten)
+    points = projection.apply(unit)
+    near = neighbours(points, settings.k)
+    weights = affinity_graph(near, settings.affinity, settings.gamma, settings.tau)
+    normalised = normalise(link_strength(weights, settings.strength))
+    return ImageGraph(unit, mean, projection, points, weights, normalised, settings)

@@ -1,0 +1,43 @@
+"""Find, inspect and account for every file and row; choose the splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tagweave.data.annotations import Annotations
+from tagweave.data.collection import collect
+from tagweave.data.formats import read_annotations
+from tagweave.data.quarantine import write_quarantine
+from tagweave.steps.job import Job
+from tagweave.steps.stored import save_collection
+
+
+def check(job: Job, key: str) -> Mapping[str, Any]:
+    """Find, inspect and account for every file and row; choose the splits."""
+    from tagweave.model.word_vectors import label_vectors
+
+    config, annotations = job.config.data, _read_labels(job)
+    if annotations is not None and annotations.labels.names and job.config.model.fusion != "none":
+        label_vectors(annotations.labels.names, job.config.model.word_vectors, job.config.model.label_words)
+    with job.console.progress("check", "files") as progress:
+        found = collect(
+            job.images, annotations, val_fraction=config.val_fraction, test_fraction=config.test_fraction,
+            label_budget=config.label_budget, seed=job.config.seed, strict=config.strict, progress=progress,
+        )  # fmt: skip
+    save_collection(job.folder / "check", found.manifest, found.labels)
+    write_quarantine(job.folder / "check" / "quarantine.csv", found.quarantine)
+    write_quarantine(job.folder / "quarantine.csv", found.quarantine)
+    for note in found.notes:
+        job.console.say(f"check: {note}")
+    return {"images": len(found.manifest), "quarantined": len(found.quarantine), "notes": list(found.notes)}
+
+
+def _read_labels(job: Job) -> Annotations | None:
+    if job.labels is None:
+        return None
+    if job.labels.is_dir() and job.config.data.difficult != "positive":
+        from tagweave.data.formats.voc import read_voc
+
+        return read_voc(job.labels, job.config.data.difficult)
+    return read_annotations(job.labels, job.format)

@@ -1,0 +1,87 @@
+"""Score every image with the final model and measure all systems on the held-out splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.data.labels import LabelMatrix
+from tagweave.data.manifest import Manifest
+from tagweave.runs import atomic, read_json, write_json
+from tagweave.steps.job import Job
+from tagweave.steps.stored import load_collection, open_records
+from tagweave.tables import write_predictions
+
+SHOWN_IMAGES = 12  # in the report, with attention maps
+
+
+def evaluate(job: Job, key: str) -> Mapping[str, Any]:
+    """Score every image with the final model and measure all systems on the held-out splits."""
+    from tagweave.calibration import reliability
+    from tagweave.metrics import evaluate as measure
+    from tagweave.model.cooccurrence import conditional_probability
+    from tagweave.predict import Classifier
+    from tagweave.threads import limit_threads
+
+    limit_threads()
+    manifest, labels = load_collection(job.folder)
+    cache, positions = open_records(job, manifest)
+    classifier = Classifier.load(job.folder / "model")
+    with job.console.progress("evaluate", "images") as progress:
+        probabilities = _score_all(classifier, cache, positions, progress)
+    with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
+        systems = {"ridge": stored["ridge"], "graph": stored["graph"], "network": probabilities}
+    systems = {"linear": np.load(job.folder / "checkpoints" / "linear.npy"), **systems}
+    splits: dict[str, Any] = {}
+    for split in ("val", "test"):
+        rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
+        truth = labels.take(rows)
+        if truth.positives.any():
+            measured = {name: measure(scores[rows].astype(np.float64), truth) for name, scores in systems.items()}
+            measured["network"] = measure(probabilities[rows], truth, classifier.thresholds)
+            for name, scores in systems.items():
+                measured[name]["reliability"] = reliability(scores[rows].astype(np.float64), truth)
+            splits[split] = {"systems": measured}
+    seen = labels.take(manifest.rows("train"))
+    cooccurrence = {
+        "names": list(labels.names), "counts": seen.positives.tolist(),
+        "conditional": np.round(conditional_probability(seen), 4).tolist(),
+    }  # fmt: skip
+    facts = read_json(job.folder / "steps" / "propagate.json")["propagation"]
+    content = {"main": "network", "splits": splits, "cooccurrence": cooccurrence, "propagation": facts}
+    write_json(job.folder / "metrics.json", content)
+    write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
+    _save_attention(job, classifier, manifest, labels, cache, positions)
+    return {"measured": {split: len(manifest.rows(split)) for split in splits}}
+
+
+def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progress: Any) -> NDArray[np.float64]:
+    parts = []
+    for start in range(0, len(positions), 64):
+        parts.append(classifier.probabilities(cache.records(positions[start : start + 64])))
+        progress(min(start + 64, len(positions)), len(positions))
+    return np.concatenate(parts)
+
+
+def _save_attention(
+    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, cache: Any, positions: NDArray[np.int64]
+) -> None:
+    """Keep the attention maps of a dozen images with known labels, from the split that is measured."""
+    import torch
+
+    for split in ("test", "val", "train"):
+        rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
+        if len(rows):
+            break
+    rows = np.sort(np.random.default_rng(job.config.seed).permutation(rows)[:SHOWN_IMAGES])
+    maps, features = cache.layout.split(cache.records(positions[rows]).astype(np.float32))
+    with torch.inference_mode():
+        output = classifier.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features))
+    weights = [a.numpy() / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12).numpy() for a in output.attention]
+    arrays = {f"map_{number}": weight.astype(np.float32) for number, weight in enumerate(weights)}
+    stages = np.array([f"stride {stride}" for stride in cache.layout.strides], dtype=str)
+    with atomic(job.folder / "attention.npz") as partial:
+        np.savez_compressed(partial, images=np.array([manifest.paths[r] for r in rows]), stages=stages, **arrays)

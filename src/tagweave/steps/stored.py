@@ -1,0 +1,41 @@
+"""What the steps leave for each other: the collection and the records of its images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.data.labels import LabelMatrix
+from tagweave.data.manifest import Manifest
+from tagweave.runs import atomic, read_json
+from tagweave.steps.job import Job
+
+
+def save_collection(folder: Path, manifest: Manifest, labels: LabelMatrix) -> None:
+    """Write the manifest and the given labels of a run folder."""
+    with atomic(folder / "given.npz") as partial:
+        np.savez_compressed(partial, values=labels.values, known=labels.known, names=np.array(labels.names, dtype=str))
+    with atomic(folder / "manifest.parquet") as partial:
+        manifest.save(partial)
+
+
+def load_collection(folder: Path) -> tuple[Manifest, LabelMatrix]:
+    """Return the manifest and the given labels of a run folder."""
+    with np.load(folder / "given.npz", allow_pickle=False) as stored:
+        labels = LabelMatrix(stored["values"], stored["known"], tuple(str(name) for name in stored["names"]))
+    return Manifest.load(folder / "manifest.parquet"), labels
+
+
+def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
+    """Return the record cache of the run's encoder and where the manifest's images lie in it."""
+    from tagweave.encoders.backbones import Layout
+    from tagweave.encoders.cache import RecordCache
+
+    folder = Path(read_json(job.folder / "steps" / "embed.json")["cache"])
+    about = read_json(folder / "encoder.json")["layout"]
+    layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), about["features"])
+    cache = RecordCache(folder, layout)
+    return cache, cache.positions(manifest.digests)
