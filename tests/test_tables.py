@@ -95,14 +95,52 @@ def test_parquet(tmp_path: Path) -> None:
     np.testing.assert_allclose(table["probability"].to_numpy(), SCORES.ravel(), atol=1e-7)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_coco_holds_the_predicted_labels_with_their_scores(tmp_path: Path) -> None:
+    write_predicted_file(tmp_path / "p.coco.json", ["1.png", "2.png"], NAMES, SCORES, THRESHOLDS)
+    found = json.loads((tmp_path / "p.coco.json").read_text(encoding="utf-8"))
+    assert found["images"] == [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "2.png"}]
+    assert found["categories"] == [{"id": 1, "name": "a"}, {"id": 2, "name": "straße"}]
+    assert found["annotations"] == [
+        {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "score": 0.5},
+        {"id": 2, "image_id": 1, "category_id": 2, "iscrowd": 0, "score": 0.75},
+    ]
+
+
+def test_label_studio_holds_predictions_with_a_score_per_choice(tmp_path: Path) -> None:
+    write_predicted_file(tmp_path / "p.label-studio.json", ["d/1 1.png", "2.png"], NAMES, SCORES, THRESHOLDS)
+    first, second = json.loads((tmp_path / "p.label-studio.json").read_text(encoding="utf-8"))
+    assert first["data"] == {"image": "/data/local-files/?d=d/1%201.png"}
+    (prediction,) = first["predictions"]
+    assert (prediction["model_version"], prediction["score"]) == ("tagweave", 0.5)
+    assert [(result["value"], result["score"]) for result in prediction["result"]] == [
+        ({"choices": ["straße"]}, 0.75), ({"choices": ["a"]}, 0.5),
+    ]  # fmt: skip
+    assert {(r["from_name"], r["to_name"], r["type"]) for r in prediction["result"]} == {("labels", "image", "choices")}
+    assert (second["predictions"][0]["result"], second["predictions"][0]["score"]) == ([], 0.75)
+
+
+def test_fiftyone_holds_classifications_with_confidence(tmp_path: Path) -> None:
+    write_predicted_file(tmp_path / "p.fiftyone.json", ["1.png"], NAMES, SCORES[:1], THRESHOLDS)
+    (sample,) = json.loads((tmp_path / "p.fiftyone.json").read_text(encoding="utf-8"))["samples"]
+    assert sample["filepath"] == "1.png"
+    assert sample["predictions"]["_cls"] == "Classifications"
+    assert sample["predictions"]["classifications"] == [
+        {"_cls": "Classification", "label": "straße", "confidence": 0.75},
+        {"_cls": "Classification", "label": "a", "confidence": 0.5},
+    ]
+
+
+ENDINGS = [".csv", ".jsonl", ".parquet", ".coco.json", ".label-studio.json", ".fiftyone.json"]
+
+
+@pytest.mark.parametrize("suffix", ENDINGS)
 def test_nothing_to_write_is_a_file_without_rows(suffix: str, tmp_path: Path) -> None:
     write_predicted_file(tmp_path / f"p{suffix}", [], NAMES, np.zeros((0, 2)), THRESHOLDS)
     assert (tmp_path / f"p{suffix}").is_file()
 
 
 def test_another_suffix_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    text = r"^Expected an output file ending in \.csv, \.jsonl, \.parquet, but got '.*p\.xls'\.$"
+    text = r"^Expected an output file ending in \.csv, \.jsonl, \.parquet, \.coco\.json, .*, but got '.*p\.xls'\.$"
     with pytest.raises(InputError, match=text):
         write_predicted_file(tmp_path / "p.xls", ["1.png"], NAMES, SCORES[:1], THRESHOLDS)
     with pytest.raises(InputError, match=text):

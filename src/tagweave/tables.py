@@ -13,6 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tagweave.data.formats.coco import coco_labels
+from tagweave.data.formats.fiftyone import classifications
+from tagweave.data.formats.json_stream import write_array, write_document
+from tagweave.data.formats.label_studio import choices_result, url_of
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
@@ -95,24 +99,26 @@ Writer = Callable[[Path, Sequence[str], Sequence[str], NDArray[np.floating], NDA
 
 
 def predicted_writer(path: Path) -> Writer:
-    """Return what writes predictions in the form that the file's suffix names.
+    """Return what writes predictions in the form that the file's ending names.
 
     Raises:
-        InputError: another suffix than ``.csv``, ``.jsonl`` or ``.parquet``.
+        InputError: another ending than ``.csv``, ``.jsonl``, ``.parquet``, ``.coco.json``, ``.label-studio.json`` or
+            ``.fiftyone.json``.
     """
-    if path.suffix not in _WRITERS:
+    ending = next((ending for ending in _WRITERS if path.name.endswith(ending)), None)
+    if ending is None:
         raise InputError(f"Expected an output file ending in {', '.join(_WRITERS)}, but got '{path}'.")
-    return _WRITERS[path.suffix]
+    return _WRITERS[ending]
 
 
 def write_predicted_file(
     path: Path, images: Sequence[str], names: Sequence[str],
     probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
 ) -> None:  # fmt: skip
-    """Write predictions as the file's suffix says: ``.csv``, ``.jsonl`` or ``.parquet``.
+    """Write predictions as the file's ending says; see ``predicted_writer``.
 
     Raises:
-        InputError: another suffix.
+        InputError: another ending.
     """
     write = predicted_writer(path)
     with atomic(path) as partial:
@@ -161,4 +167,59 @@ def _write_parquet(
     pq.write_table(table, path)
 
 
-_WRITERS: dict[str, Writer] = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}
+def _write_coco(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    cells = (
+        (row, c, round(float(probabilities[row, c]), 7)) for row, c in np.argwhere(probabilities >= thresholds).tolist()
+    )
+    listed = ({"id": number, "file_name": image} for number, image in enumerate(images, start=1))
+    write_document(path, {"images": listed, **coco_labels(names, cells)})
+
+
+def _write_label_studio(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    tasks = (
+        {
+            "data": {"image": url_of(image)},
+            "predictions": [
+                {"model_version": "tagweave", "score": _surety(row), "result": [
+                    choices_result([name], score) for name, score in _scored(row, names, thresholds)
+                ]}
+            ],
+        }
+        for image, row in zip(images, probabilities, strict=True)
+    )  # fmt: skip
+    write_array(path, tasks)
+
+
+def _surety(row: NDArray[np.floating]) -> float:
+    """Return how sure the least sure label of an image is, for Label Studio to sort tasks by."""
+    return round(float(np.maximum(row, 1 - row).min(initial=1.0)), 7)
+
+
+def _write_fiftyone(
+    path: Path, images: Sequence[str], names: Sequence[str],
+    probabilities: NDArray[np.floating], thresholds: NDArray[np.floating],
+) -> None:  # fmt: skip
+    samples = (
+        {"filepath": image, "tags": [], "predictions": classifications(_scored(row, names, thresholds))}
+        for image, row in zip(images, probabilities, strict=True)
+    )
+    write_document(path, {"samples": samples})
+
+
+def _scored(
+    row: NDArray[np.floating], names: Sequence[str], thresholds: NDArray[np.floating]
+) -> Iterator[tuple[str, float]]:
+    scores = dict(zip(names, row.tolist(), strict=True))
+    return ((name, round(scores[name], 7)) for name in chosen(row, names, thresholds))
+
+
+_WRITERS: dict[str, Writer] = {
+    ".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet, ".coco.json": _write_coco,
+    ".label-studio.json": _write_label_studio, ".fiftyone.json": _write_fiftyone,
+}  # fmt: skip

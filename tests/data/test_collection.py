@@ -52,6 +52,14 @@ def cell(collection: Collection, path: str, label: str) -> int | None:
     return int(collection.labels.values[row, column]) if collection.labels.known[row, column] else None
 
 
+def test_problems_of_rows_are_told_beside_missing_files(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image,labels\na.png,cat\nb.png,Cat;cat\nnowhere.gif,cat\n")
+    assert problems(photos, read_annotations(tmp_path / "labels.csv", defer=True)) == (
+        "labels.csv line 3: label 'Cat' differs only by case or spaces from 'cat'; did you mean 'cat'?",
+        "labels.csv line 4: image 'nowhere.gif' is not in photos",
+    )
+
+
 def test_files_and_rows_come_together(photos: Path, tmp_path: Path) -> None:
     rows = "image,labels\nc d.png,cat\nsub/é.png,dog;cat\nf.png,\n"
     got = collect(photos, labels_of(tmp_path, rows))

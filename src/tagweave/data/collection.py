@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tagweave.data.annotations import Annotations, Problem, did_you_mean, raise_all, raise_problems
+from tagweave.data.annotations import Annotations, Problem, did_you_mean, in_order, raise_all
 from tagweave.data.images import SUFFIXES, Inspection, find_images, inspect
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import SPLITS, Manifest, Quarantined
@@ -81,7 +81,7 @@ def collect(
     names = [*paths, *(item.path for item in unseen)]
     if not names:
         raise InputError(f"Expected images in {root}, but found no file ending in {' '.join(SUFFIXES)}.")
-    listed = annotations or _nothing_listed()
+    listed = _nothing_listed() if annotations is None else annotations
     file_of_row = match_rows(listed, names, root)
     outcomes = [*_inspect_all(root, paths, workers, progress), *(item.reason for item in unseen)]
     quarantine = _quarantine(listed, file_of_row, names, outcomes)
@@ -124,8 +124,8 @@ def match_rows(annotations: Annotations, paths: Sequence[str], root: Path) -> ND
     A row names a file by its relative path, in any Unicode form, or else by a file name that is unique.
 
     Raises:
-        InputError: a file name lies in several folders, two rows name one file, or, where the annotations do not
-            bring their own image folder, a file is missing.
+        InputError: the annotations' own problems, a file name that lies in several folders, two rows that name one
+            file, or, where the annotations do not bring their own image folder, a file that is missing.
     """
     file_of_row = _match_exactly(annotations.images, paths)
     by_name: dict[str, list[int]] = defaultdict(list)
@@ -144,7 +144,7 @@ def match_rows(annotations: Annotations, paths: Sequence[str], root: Path) -> ND
     problems += _shared_files(annotations, file_of_row, paths)
     if annotations.image_folder is None:
         problems += _absences(annotations, missing, paths, root)
-    raise_problems(annotations.source, problems)
+    raise_all([*annotations.problems, *in_order(annotations.source, problems, annotations.unit)])
     return file_of_row
 
 
@@ -173,7 +173,7 @@ def _shared_files(annotations: Annotations, file_of_row: NDArray[np.int64], path
         (
             annotations.lines[row],
             f"image '{annotations.images[row]}' is the file '{paths[place]}', "
-            f"which line {annotations.lines[rows[0]]} names too; keep one row",
+            f"which {annotations.unit} {annotations.lines[rows[0]]} names too; keep one row",
         )
         for place, rows in rows_of_file.items()
         if place >= 0
@@ -234,7 +234,9 @@ def _quarantine(
     for place, (name, outcome) in enumerate(zip(names, outcomes, strict=True)):
         if isinstance(outcome, str):
             row = row_of_file.get(place)
-            where = "" if row is None else f" (listed in {annotations.source} line {annotations.lines[row]})"
+            where = (
+                "" if row is None else f" (listed in {annotations.source} {annotations.unit} {annotations.lines[row]})"
+            )
             quarantined.append(Quarantined(name, outcome + where))
     for row in np.flatnonzero(file_of_row < 0).tolist():
         reason = f"listed in {annotations.source} for {annotations.splits[row] or 'train'}, no file"

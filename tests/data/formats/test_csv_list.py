@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tagweave.data.formats import read_annotations
 from tagweave.data.formats.csv_list import read_csv_list
 from tagweave.errors import InputError
 
@@ -22,7 +23,7 @@ def write(folder: Path, text: str) -> Path:
 
 def problems(folder: Path, text: str) -> tuple[str, ...]:
     with pytest.raises(InputError) as caught:
-        read_csv_list(write(folder, text))
+        read_annotations(write(folder, text), "csv-list")
     return caught.value.problems
 
 
@@ -111,7 +112,7 @@ def test_wrong_encoding_is_told_beside_the_other_problems(tmp_path: Path) -> Non
     path = tmp_path / "labels.csv"
     path.write_bytes("image,labels\na.jpg,caf\xe9\na.jpg,tea\n".encode("latin-1"))
     with pytest.raises(InputError) as caught:
-        read_csv_list(path)
+        read_annotations(path, "csv-list")
     assert [told.split(":")[0] for told in caught.value.problems] == ["labels.csv line 2", "labels.csv line 3"]
 
 

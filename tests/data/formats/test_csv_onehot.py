@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tagweave.data.formats import read_annotations
 from tagweave.data.formats.csv_onehot import read_csv_onehot
 from tagweave.errors import InputError
 
@@ -18,7 +19,7 @@ def write(folder: Path, text: str) -> Path:
 
 def problems(folder: Path, text: str) -> tuple[str, ...]:
     with pytest.raises(InputError) as caught:
-        read_csv_onehot(write(folder, text))
+        read_annotations(write(folder, text), "csv-onehot")
     return caught.value.problems
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from format_cases import annotations_of, cells
 
-from tagweave.data.formats.voc import read_voc
+from tagweave.data.formats.voc import read_voc, write_voc
 from tagweave.errors import InputError
 
 DATA = Path(os.environ.get("TAGWEAVE_DATA", Path(__file__).resolve().parents[3].parent / "shared" / "data"))
@@ -100,14 +102,40 @@ def test_entity_bombs_are_refused(small: Path) -> None:
     (small / "Annotations" / "000002.xml").write_bytes(bomb.encode("utf-16"))
     (small / "Annotations" / "000003.xml").write_text('<?xml version="1.0" encoding="klingon"?><annotation/>')
     first, second, third = problems(small)
-    assert first.startswith("Annotations/000001.xml: expected plain XML, but got a DOCTYPE")
-    assert second.startswith("Annotations/000002.xml: expected plain XML, but got a DOCTYPE or UTF-16")
-    assert third == "Annotations/000003.xml: unknown encoding: klingon"
+    assert first == "Annotations/000001.xml: expected plain XML, but got a DOCTYPE; save it without"
+    assert second == "Annotations/000002.xml: expected plain XML, but got a DOCTYPE; save it without"
+    assert third.startswith("Annotations/000003.xml: unknown encoding")
 
 
 def test_an_object_without_name(small: Path) -> None:
     voc(small, {}, {"000001": "<annotation><object><difficult>0</difficult></object></annotation>"})
     assert problems(small) == ("Annotations/000001.xml: expected a name in every object, but one has none",)
+
+
+def test_names_with_spaces_and_other_suffixes(small: Path) -> None:
+    described = "<annotation><filename>a b.png</filename></annotation>"
+    voc(
+        small,
+        {"val": "a b\n000003\n"},
+        {"a b": described, "000003": "<annotation><filename>x/y.png</filename></annotation>"},
+    )
+    assert read_voc(small).images[2:4] == ("a b.png", "000003.jpg")
+
+
+def test_written_folders(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"picture")
+    given = annotations_of({"a.jpg": "10", "b.png": "11 test"}, ("cat", "dog"))
+    notes = write_voc(tmp_path / "VOC", replace(given, image_folder=tmp_path / "photos"))
+    assert notes == ("images without a split: 1, written as train",)
+    lists = tmp_path / "VOC" / "ImageSets" / "Main"
+    assert {path.name: path.read_text() for path in lists.iterdir()} == {
+        "train.txt": "a\n", "val.txt": "", "trainval.txt": "a\n", "test.txt": "b\n",
+    }  # fmt: skip
+    assert (tmp_path / "VOC" / "JPEGImages" / "a.jpg").read_bytes() == b"picture"
+    assert cells(read_voc(tmp_path / "VOC")) == {"a.jpg": {"cat": 1, "dog": 0}, "b.png": {"cat": 1, "dog": 1}}
+    with pytest.raises(InputError, match="image 'a' is there with several suffixes"):
+        write_voc(tmp_path / "VOC2", annotations_of({"a.jpg": "1", "a.png": "1"}, ("cat",)))
 
 
 def test_a_folder_that_is_not_voc(small: Path, tmp_path: Path) -> None:

@@ -6,20 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tagweave.data.annotations import (
-    Annotations,
-    Problem,
-    Row,
-    Table,
-    field_problems,
-    label_name,
-    raise_problems,
-    read_images,
-    read_splits,
-    read_table,
-    spelling_problems,
-)
-from tagweave.data.labels import LabelMatrix
+from tagweave.data.annotations import Annotations
+from tagweave.data.formats.csv_table import Table, read_table, refuse_unfit, write_table
+from tagweave.data.formats.gathering import Gathering
+from tagweave.data.formats.reach import refuse
 from tagweave.errors import InputError
 
 SEPARATOR = ";"
@@ -28,22 +18,18 @@ SEPARATOR = ";"
 def read_csv_list(path: Path) -> Annotations:
     """Read ``image,labels[,split]``: every listed image is fully labelled, an empty list is a true "none".
 
-    Label names are sorted.
-
     Raises:
-        InputError: all that is wrong with the file, with line numbers.
+        InputError: the header is another; problems of rows are in the result.
     """
-    table = read_table(path)
+    gathering = Gathering(path.name)
+    table = read_table(path, gathering.wrong)
     image, labels = _columns(table)
-    problems = [*table.problems, *field_problems(table)]
-    rows = [row for row in table.rows if len(row.fields) == len(table.header.fields)]
-    images, image_problems = read_images(rows, image)
-    splits, split_problems = read_splits(rows, table.column("split"))
-    lists = [_split_labels(row.fields[labels]) for row in rows]
-    problems += [*image_problems, *split_problems, *_label_problems(rows, lists)]
-    raise_problems(table.source, problems)
-    lines = tuple(row.line for row in rows)
-    return Annotations(_matrix(lists), images, splits, lines, table.source, notes=_repetitions(rows, lists))
+    split = table.column("split")
+    for row in table.rows:
+        part = gathering.split(row.fields[split], row.line) if split is not None else ""
+        place = gathering.add(row.fields[image], row.line, part)
+        gathering.listed(place, row.fields[labels].split(SEPARATOR), row.line)
+    return gathering.finish()
 
 
 def _columns(table: Table) -> tuple[int, int]:
@@ -58,28 +44,15 @@ def _columns(table: Table) -> tuple[int, int]:
     return image, labels
 
 
-def _split_labels(text: str) -> list[str]:
-    return [label_name(part) for part in text.split(SEPARATOR) if part.strip()]
+def write_csv_list(path: Path, annotations: Annotations) -> tuple[str, ...]:
+    """Write what ``read_csv_list`` reads, from images that are fully labelled.
 
-
-def _label_problems(rows: list[Row], lists: list[list[str]]) -> list[Problem]:
-    return spelling_problems([(name, row.line) for row, names in zip(rows, lists, strict=True) for name in names])
-
-
-def _repetitions(rows: list[Row], lists: list[list[str]]) -> tuple[str, ...]:
-    """Say where a row names a label twice: it counts once, and the person may have meant another label."""
-    return tuple(
-        f"line {row.line}: label '{name}' is given {names.count(name)} times and counts once"
-        for row, names in zip(rows, lists, strict=True)
-        for name in sorted(set(names))
-        if names.count(name) > 1
-    )
-
-
-def _matrix(lists: list[list[str]]) -> LabelMatrix:
-    names = tuple(sorted({name for labels in lists for name in labels}))
-    column = {name: place for place, name in enumerate(names)}
-    values = np.zeros((len(lists), len(names)), dtype=bool)
-    for row, labels in enumerate(lists):
-        values[row, [column[name] for name in labels]] = True
-    return LabelMatrix(values, np.ones_like(values), names)
+    Raises:
+        InputError: a name that the form cannot hold.
+    """
+    names = annotations.labels.names
+    refuse("label", names, lambda name: SEPARATOR in name, "holds ';', which joins labels; write csv-onehot instead")
+    refuse_unfit(annotations)
+    lists = (SEPARATOR.join(names[c] for c in np.flatnonzero(row)) for row in annotations.labels.values)
+    write_table(path, ("image", "labels", "split"), zip(annotations.images, lists, annotations.splits, strict=True))
+    return ()

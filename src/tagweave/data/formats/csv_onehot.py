@@ -7,41 +7,43 @@ from pathlib import Path
 
 import numpy as np
 
-from tagweave.data.annotations import (
-    Annotations,
-    Problem,
-    Row,
-    Table,
-    field_problems,
-    label_name,
-    raise_problems,
-    read_images,
-    read_splits,
-    read_table,
-    spelling_problems,
-)
-from tagweave.data.labels import LabelMatrix
+from tagweave.data.annotations import Annotations, label_name
+from tagweave.data.formats.csv_table import Row, Table, read_table, refuse_unfit, write_table
+from tagweave.data.formats.gathering import Gathering
+from tagweave.data.formats.reach import refuse
 from tagweave.errors import InputError
 
-CELLS = {"1": (True, True), "0": (False, True), "": (False, False)}
-"""What is written in a cell -> value, known."""
+CELLS: dict[str, bool | None] = {"1": True, "0": False, "": None}
+"""What is written in a cell -> value, None for unknown."""
+_RESERVED = ("image", "split")
 
 
 def read_csv_onehot(path: Path) -> Annotations:
-    """Read ``image,label1,label2,...[,split]`` with cells 1, 0 and blank = unknown; label names are sorted.
+    """Read ``image,label1,label2,...[,split]`` with cells 1, 0 and blank = unknown.
 
     Raises:
-        InputError: all that is wrong with the file, with line numbers and column names.
+        InputError: the header is another; problems of rows are in the result.
     """
-    table = read_table(path)
-    image, columns = _columns(table)
-    problems = [*table.problems, *_header_problems(table.header, columns), *field_problems(table)]
-    rows = [row for row in table.rows if len(row.fields) == len(table.header.fields)]
-    images, image_problems = read_images(rows, image)
-    splits, split_problems = read_splits(rows, table.column("split"))
-    problems += [*image_problems, *split_problems, *_cell_problems(rows, columns)]
-    raise_problems(table.source, problems)
-    return Annotations(_matrix(rows, columns), images, splits, tuple(row.line for row in rows), table.source)
+    gathering = Gathering(path.name)
+    table = read_table(path, gathering.wrong)
+    image, names = _columns(table)
+    split = table.column("split")
+    _check_header(table.header, names, gathering)
+    columns = {place: gathering.label(name, table.header.line) for place, name in names.items()}
+    for row in table.rows:
+        part = gathering.split(row.fields[split], row.line) if split is not None else ""
+        place = gathering.add(row.fields[image], row.line, part)
+        _say_cells(row, place, columns, names, gathering)
+    return gathering.finish()
+
+
+def _say_cells(row: Row, place: int, columns: dict[int, int], names: dict[int, str], gathering: Gathering) -> None:
+    for field, column in columns.items():
+        cell = CELLS.get(row.fields[field], row.fields[field])
+        if isinstance(cell, str):
+            gathering.wrong(row.line, f"column '{names[field]}': expected 1, 0 or blank for unknown, but got '{cell}'")
+        elif cell is not None:
+            gathering.say(place, column, cell)
 
 
 def _columns(table: Table) -> tuple[int, dict[int, str]]:
@@ -56,28 +58,29 @@ def _columns(table: Table) -> tuple[int, dict[int, str]]:
     return image, columns
 
 
-def _header_problems(header: Row, columns: dict[int, str]) -> list[Problem]:
-    problems = [(header.line, f"column {place + 1} has no name") for place, name in columns.items() if not name]
-    counts = Counter(columns.values())
-    problems += [
-        (header.line, f"label '{name}' has {count} columns; keep one")
-        for name, count in counts.items()
-        if name and count > 1
-    ]
-    return [*problems, *spelling_problems((name, header.line) for name in columns.values())]
+def _check_header(header: Row, columns: dict[int, str], gathering: Gathering) -> None:
+    for place, name in columns.items():
+        if not name:
+            gathering.wrong(header.line, f"column {place + 1} has no name")
+    for name, count in Counter(columns.values()).items():
+        if name and count > 1:
+            gathering.wrong(header.line, f"label '{name}' has {count} columns; keep one")
 
 
-def _cell_problems(rows: list[Row], columns: dict[int, str]) -> list[Problem]:
-    return [
-        (row.line, f"column '{name}': expected 1, 0 or blank for unknown, but got '{row.fields[place]}'")
-        for row in rows
-        for place, name in columns.items()
-        if row.fields[place] not in CELLS
-    ]
+def write_csv_onehot(path: Path, annotations: Annotations) -> tuple[str, ...]:
+    """Write what ``read_csv_onehot`` reads.
 
-
-def _matrix(rows: list[Row], columns: dict[int, str]) -> LabelMatrix:
-    places = sorted(columns, key=lambda place: columns[place])
-    cells = np.array([[CELLS[row.fields[place]] for place in places] for row in rows], dtype=bool)
-    cells = cells.reshape(len(rows), len(places), 2)
-    return LabelMatrix(cells[..., 0], cells[..., 1], tuple(columns[place] for place in places))
+    Raises:
+        InputError: there is no label, or a name that the form cannot hold.
+    """
+    labels = annotations.labels
+    if not labels.names:
+        raise InputError("Expected labels to write as columns, but there is none.")
+    refuse(
+        "label", labels.names, lambda name: name.lower() in _RESERVED, "is a column of its own; write parquet instead"
+    )
+    refuse_unfit(annotations)
+    signs = np.array(["", "0", "1"])[labels.known.astype(np.int8) + labels.values]
+    rows = zip(annotations.images, signs, annotations.splits, strict=True)
+    write_table(path, ("image", *labels.names, "split"), ([image, *cells, split] for image, cells, split in rows))
+    return ()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
 
-from tagweave.data.annotations import Annotations, raise_all
+from tagweave.data.annotations import Annotations, label_name, raise_all
+from tagweave.data.formats.linking import link_or_copy
+from tagweave.data.formats.plain_xml import parse_xml, refuse_unprintable, tag
+from tagweave.data.formats.reach import refuse
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 
@@ -18,6 +21,14 @@ _PARTS = (Path("Annotations"), _LISTS, Path("JPEGImages"))
 
 Objects = dict[str, bool]
 """Label name -> whether an object that is not difficult was seen."""
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What an XML file says: the image's file name, ``''`` where it does not, and its objects."""
+
+    file_name: str
+    objects: Objects
 
 
 @dataclass(frozen=True)
@@ -45,12 +56,12 @@ def read_voc(root: Path, difficult: Literal["positive", "unknown"] = "positive")
         raise InputError(f"Expected difficult to be positive or unknown, but got '{difficult}'.")
     _check_folders(root)
     rows, problems = _read_lists(root)
-    objects, xml_problems = _read_objects(root / "Annotations", rows)
+    described, xml_problems = _read_descriptions(root / "Annotations", rows)
     problems += xml_problems
     raise_all(problems)
     return Annotations(
-        labels=_matrix(rows, objects, difficult),
-        images=tuple(f"{row.name}.jpg" for row in rows),
+        labels=_matrix(rows, [found.objects if found else None for found in described], difficult),
+        images=tuple(_file_name(row.name, found) for row, found in zip(rows, described, strict=True)),
         splits=tuple(row.split for row in rows),
         lines=tuple(row.line for row in rows),
         source=f"{root.name}/{_LISTS.as_posix()}",
@@ -92,40 +103,44 @@ def _read_list(path: Path, split: str) -> list[_Listed]:
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [
-        _Listed(line.split()[0], split, path.name, number) for number, line in enumerate(lines, start=1) if line.strip()
+        _Listed(line.strip(), split, path.name, number) for number, line in enumerate(lines, start=1) if line.strip()
     ]
 
 
-def _read_objects(folder: Path, rows: list[_Listed]) -> tuple[list[Objects | None], list[str]]:
-    """Return each row's objects, None for a test image without XML, and what is wrong."""
-    objects: list[Objects | None] = []
+def _read_descriptions(folder: Path, rows: list[_Listed]) -> tuple[list[_Described | None], list[str]]:
+    """Return what each row's XML says, None for a test image without, and what is wrong."""
+    described: list[_Described | None] = []
     problems: list[str] = []
     for row in rows:
         path = folder / f"{row.name}.xml"
-        found: Objects | None = None
+        found: _Described | None = None
         try:
             found = _parse(path.read_bytes())
         except FileNotFoundError:
             if row.split != "test":
                 problems.append(f"{row.file} line {row.line}: expected Annotations/{path.name}, but it is not there")
-        except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
+        except (OSError, ValueError, LookupError) as error:
             problems.append(f"Annotations/{path.name}: {error}")
-        objects.append(found)
-    return objects, problems
+        described.append(found)
+    return described, problems
 
 
-def _parse(content: bytes) -> Objects:
-    # Entities can blow up to gigabytes. Expat reads only encodings that keep ASCII's bytes, and UTF-16 with its zeros.
-    if b"<!DOCTYPE" in content or b"\0" in content:
-        raise ValueError("expected plain XML, but got a DOCTYPE or UTF-16; save it as UTF-8 without DOCTYPE")
+def _parse(content: bytes) -> _Described:
+    root = parse_xml(content)
     objects: Objects = {}
-    for item in ElementTree.fromstring(content).findall("object"):
-        name = (item.findtext("name") or "").strip()
+    for item in root.findall("object"):
+        name = label_name(item.findtext("name") or "")
         if not name:
             raise ValueError("expected a name in every object, but one has none")
         clear = (item.findtext("difficult") or "0").strip() != "1"
         objects[name] = objects.get(name, False) or clear
-    return objects
+    return _Described((root.findtext("filename") or "").strip(), objects)
+
+
+def _file_name(name: str, described: _Described | None) -> str:
+    """Return the file of an image: its XML's ``filename`` where that differs by suffix only, else a JPEG."""
+    stated = described.file_name if described else ""
+    return stated if PurePosixPath(stated).stem == name and "/" not in stated else f"{name}.jpg"
 
 
 def _matrix(rows: list[_Listed], objects: list[Objects | None], difficult: str) -> LabelMatrix:
@@ -142,3 +157,52 @@ def _matrix(rows: list[_Listed], objects: list[Objects | None], difficult: str) 
             values[place, column[name]] = clear or counts
             known[place, column[name]] = clear or counts
     return LabelMatrix(values, known, names)
+
+
+def write_voc(root: Path, annotations: Annotations) -> tuple[str, ...]:
+    """Write split lists and an XML file per image, an object without box for each label that is present.
+
+    Images are linked, or else copied, where their folder is known.
+
+    Raises:
+        InputError: image names that VOC has no place for: in folders, or alike but for the suffix.
+    """
+    stems = [PurePosixPath(image).stem for image in annotations.images]
+    _check_images(annotations.images, stems)
+    refuse_unprintable("label", annotations.labels.names)
+    for part in _PARTS:
+        (root / part).mkdir(parents=True)
+    lists: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for row, (image, stem) in enumerate(zip(annotations.images, stems, strict=True)):
+        names = [annotations.labels.names[c] for c in np.flatnonzero(annotations.labels.values[row])]
+        (root / "Annotations" / f"{stem}.xml").write_text(_document(image, names), encoding="utf-8")
+        lists[annotations.splits[row] or "train"].append(stem)
+    lists["trainval"] = lists["train"] + lists["val"]
+    for name, members in lists.items():
+        (root / _LISTS / f"{name}.txt").write_text("".join(f"{stem}\n" for stem in members), encoding="utf-8")
+    _link_images(root / "JPEGImages", annotations)
+    undecided = annotations.splits.count("")
+    return (f"images without a split: {undecided:,}, written as train",) if undecided else ()
+
+
+def _check_images(images: tuple[str, ...], stems: list[str]) -> None:
+    refuse(
+        "image", images, lambda image: "/" in str(image), "is in a folder, which VOC does not have; write coco instead"
+    )
+    refuse_unprintable("image", images)
+    refuse("image", tuple(stems), lambda stem: stem != stem.strip(), "has spaces around its name; rename it")
+    twice = tuple(stem for stem, count in Counter(stems).items() if count > 1)
+    refuse("image", twice, bool, "is there with several suffixes, and VOC names images without; rename one")
+
+
+def _document(image: str, names: list[str]) -> str:
+    objects = "".join(f"<object>{tag('name', {}, name)}<difficult>0</difficult></object>\n" for name in names)
+    return f"<annotation>\n{tag('filename', {}, image)}\n{objects}</annotation>\n"
+
+
+def _link_images(folder: Path, annotations: Annotations) -> None:
+    if annotations.image_folder is None:
+        return
+    for image in annotations.images:
+        if (annotations.image_folder / image).is_file():
+            link_or_copy(annotations.image_folder / image, folder / image)
