@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, ParamSpec, TypeVar
@@ -29,6 +30,27 @@ def timed(
     result = work(*given, **named)
     laps[name] = round(time.perf_counter() - began, 4)
     return result
+
+
+@dataclass(frozen=True)
+class Laps:
+    """Hold the wall-clock seconds and the processor seconds, user and system, of named works."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+
+    def time(self, name: str, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
+        """Call ``work``, keep its times under ``name`` and return its result."""
+        began = time.process_time()
+        result = timed(self.seconds, name, work, *given, **named)
+        self.cpu_seconds[name] = round(time.process_time() - began, 4)
+        return result
+
+    def add_up(self, name: str, parts: Iterable[str]) -> None:
+        """Keep the sum of ``parts`` under ``name``."""
+        chosen = tuple(parts)
+        for laps in (self.seconds, self.cpu_seconds):
+            laps[name] = round(sum(laps[part] for part in chosen), 4)
 
 
 def interleaved_seconds(works: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:

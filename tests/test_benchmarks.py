@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +50,7 @@ def document(
         patch.setattr(propagation, "run_part", lambda part, nodes, k, *_: propagation.PARTS[part](nodes, k))
         parts = {
             "embedding": embedding.compare(embedding.Size(4, 2, (1, 2), 1), tiny),
-            "propagation": propagation.compare(propagation.Size((200,), (20,), 200)),
+            "propagation": propagation.compare(propagation.Size(((200, 20),), (200, 20))),
             "training": training.compare(training.Size(12, (3,), 1)),
         }
         patch.setattr(run, "run_script", lambda name, *_: parts[name])
@@ -92,8 +93,12 @@ def test_everything_promised_was_measured(document: dict[str, Any]) -> None:
         "channels_last": {"1", "2"},
     }
     (size,) = document["propagation"]["sizes"]
-    assert {"neighbours", "strength_wcn", "heat", "build_graph", "propagate"} < set(size["seconds"])
-    assert set(document["propagation"]["label_spreading"]["ratio"]) == {"all_labels", "all_labels_graph_kept"}
+    assert {"neighbours", "strength_wcn", "totals", "propagate"} < set(size["seconds"]) == set(size["cpu_seconds"])
+    assert (size["nodes"], size["k"], size["recall"]) == (200, 20, 1.0)
+    assert {name.split("/")[0] for name in document["propagation"]["label_spreading"]["ratio"]} == {
+        "all_labels",
+        "all_labels_graph_kept",
+    }
     (head,) = document["training"]["sizes"]
     assert (head["labels"], head["images"], head["batch"]) == (3, 12, 64)
     for part in ("embedding", "propagation", "training"):
@@ -108,9 +113,12 @@ def test_derived_figures_follow_from_the_measured(document: dict[str, Any]) -> N
     assert embedding["ratio"]["extract/eager"] == pytest.approx(rates["extract"] / rates["eager"], abs=0.01)
     assert seconds["all_labels"] == pytest.approx(20 * seconds["one_label"], abs=1e-3)
     (size,) = document["propagation"]["sizes"]
-    ours = size["seconds"]["features_to_probabilities"]
-    assert ours == pytest.approx(size["seconds"]["build_graph"] + size["seconds"]["propagate"], abs=1e-3)
-    assert spreading["ratio"]["all_labels"] == pytest.approx(seconds["all_labels"] / ours, abs=0.01)
+    laps, ours = size["seconds"], size["seconds"]["features_to_totals"]
+    parts = ("unit_features", "neighbours", "affinity", "strength_wcn", "normalise")
+    assert ours == pytest.approx(sum(laps[part] for part in parts) + laps["totals"], abs=1e-3)
+    assert laps["features_to_probabilities"] == pytest.approx(ours - laps["totals"] + laps["propagate"], abs=1e-3)
+    assert size["microseconds_per_node"]["wall"] == pytest.approx(1e6 * ours / 200, abs=0.01)
+    assert spreading["ratio"]["all_labels/seconds"] == pytest.approx(seconds["all_labels"] / ours, abs=0.01)
     (head,) = document["training"]["sizes"]
     assert head["images_per_second"] == pytest.approx(12 / head["seconds_per_epoch"], rel=0.05)
 
@@ -139,16 +147,31 @@ def test_layouts_reach_the_first_convolution(scripts: dict[str, ModuleType], tin
 
 
 def test_the_collection_is_what_it_says(scripts: dict[str, ModuleType]) -> None:
-    features, labels = scripts["propagation"].clustered_collection(1000)
-    again, _ = scripts["propagation"].clustered_collection(1000)
+    features, labels = scripts["propagation"].clustered_collection(3000)
+    again, _ = scripts["propagation"].clustered_collection(3000)
     assert (features == again).all()
-    assert features.shape == (1000, 128)
-    assert labels.labelled.sum() == 100
+    assert features.shape == (3000, 128)
+    assert labels.labelled.sum() == 300
     assert labels.known[labels.labelled].all()
+    deviation = features.std(axis=0)
+    assert deviation[0] / deviation[99] == pytest.approx(10.0, rel=0.5)  # the spectrum falls with the square root
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     cosine = np.sort(unit @ unit.T, axis=1)
-    assert np.median(cosine[:, -20]) == pytest.approx(0.41, abs=0.1)  # 1 / (1 + 1.2 ** 2), within a cluster
-    assert np.median(cosine) == pytest.approx(0.0, abs=0.05)
+    assert 0.4 < np.median(cosine[:, -50]) < 0.8  # within a cluster
+    assert np.median(cosine) == pytest.approx(0.0, abs=0.2)
+
+
+def test_the_share_of_found_neighbours_is_checked_by_itself(scripts: dict[str, ModuleType]) -> None:
+    from tagweave.graph.neighbours import Neighbours, neighbours, unit_features
+
+    features, _ = scripts["propagation"].clustered_collection(300)
+    unit = unit_features(features, features.mean(axis=0))
+    near, wide = neighbours(unit, 10), neighbours(unit, 20)
+    assert scripts["propagation"].found_share(unit, near) == 1.0
+    missed = Neighbours(
+        np.hstack([near.index[:, :6], wide.index[:, 16:]]), np.hstack([near.similarity[:, :6], wide.similarity[:, 16:]])
+    )
+    assert scripts["propagation"].found_share(unit, missed) == 0.6
 
 
 def test_seconds_are_medians_of_runs_in_turn(
@@ -161,6 +184,16 @@ def test_seconds_are_medians_of_runs_in_turn(
     assert scripts["measure"].interleaved_seconds(works, 3) == {"a": 2, "b": 20}
     assert order == list("ababab")
     assert capsys.readouterr().out == ""
+
+
+def test_laps_keep_both_clocks_and_add_up(scripts: dict[str, ModuleType]) -> None:
+    laps = scripts["measure"].Laps()
+    assert laps.time("sum", sum, range(1_000_000)) == 499_999_500_000
+    laps.time("rest", time.sleep, 0.05)
+    assert laps.cpu_seconds["rest"] < 0.04 < laps.seconds["rest"]
+    laps.add_up("both", ["sum", "rest", "rest"])
+    for each in (laps.seconds, laps.cpu_seconds):
+        assert each["both"] == pytest.approx(each["sum"] + 2 * each["rest"], abs=1e-3)
 
 
 def test_the_peak_is_the_process_s_own(scripts: dict[str, ModuleType]) -> None:

@@ -12,14 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from tagweave.calibration import (
     Calibration,
+    Curve,
+    cross_fit,
     expected_calibration_error,
     fit_calibration,
+    fit_curve,
     reliability,
     tune_thresholds,
 )
@@ -264,6 +267,90 @@ class TestFitAtTheEdges:
             fit_calibration(np.zeros((2, 2)), labels)
         with pytest.raises(InputError, match=r"shrink above 0, but got 0\.0"):
             fit_calibration(np.zeros((1, 2)), labels, shrink=0.0)
+
+
+def claims_of(*groups: tuple[float, int, int]) -> tuple[np.ndarray, LabelMatrix]:
+    """Return one label's cells, in groups of (claim, cells, positives among them)."""
+    claims = np.concatenate([np.full(cells, claim) for claim, cells, _ in groups])
+    values = np.concatenate([np.arange(cells) < positives for _, cells, positives in groups])
+    return claims[:, None], labels_of(values[:, None])
+
+
+class TestCurve:
+    def test_gives_the_numbers_worked_out_by_hand(self) -> None:
+        # 20 claimed positives make a bin: two of equal claims; the prior is worth 3 / 0.25 and 3 / 0.5 cells.
+        found = fit_curve(*claims_of((0.25, 80, 40), (0.5, 80, 60)), prior=3.0)
+        assert expit(found.claimed) == pytest.approx([0.25, 0.5])
+        assert expit(found.found) == pytest.approx([(40 + 3) / (80 + 12), (60 + 3) / (80 + 6)])
+
+    def test_bins_out_of_order_become_one_knot_at_their_mean(self) -> None:
+        found = fit_curve(*claims_of((0.25, 80, 60), (0.5, 80, 40)), prior=3.0)
+        assert expit(found.claimed) == pytest.approx([0.375])
+        assert expit(found.found) == pytest.approx([(60 + 3 + 40 + 3) / (80 + 12 + 80 + 6)])
+
+    def test_is_linear_in_log_odds_and_of_slope_one_beyond_the_knots(self) -> None:
+        curve = Curve(np.array([-2.0, 0.0]), np.array([-1.0, 3.0]))
+        found = logit(curve.apply(expit(np.array([[-5.0, -2.0, -1.5], [0.0, 0.5, 4.0]]))))
+        assert found == pytest.approx(np.array([[-4.0, -1.0, 0.0], [3.0, 3.5, 7.0]]))
+
+    def test_keeps_certainty_and_changes_nothing_without_knots(self) -> None:
+        sure, none = np.array([[0.0, 1.0]]), Curve(np.empty(0), np.empty(0))
+        assert np.array_equal(Curve(np.array([0.5]), np.array([-0.5])).apply(sure), sure)
+        probabilities = np.random.default_rng(0).random((5, 3))
+        assert np.array_equal(none.apply(probabilities), probabilities)
+        assert len(fit_curve(probabilities, LabelMatrix.unlabelled(5, "abc")).claimed) == 0
+
+    def test_mends_claims_that_are_too_sure_at_both_ends(self) -> None:
+        _, labels, truth = logistic_case(30, 8000, np.ones(3), [-2.0, -1.0, 0.0])
+        bent = expit(1.8 * logit(truth))
+        mended = fit_curve(bent, labels).apply(bent)
+        before, after = (expected_calibration_error(p, labels) for p in (bent, mended))
+        assert after < before / 3
+        assert np.abs(mended - truth).mean() < np.abs(bent - truth).mean() / 3
+
+    def test_claims_that_hold_stay_what_they_are(self) -> None:
+        _, labels, truth = logistic_case(31, 8000, np.ones(3), [-2.0, -1.0, 0.0])
+        assert fit_curve(truth, labels).apply(truth) == pytest.approx(truth, abs=0.05)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 10_000), st.floats(0.2, 4), st.floats(0, 0.9))
+    def test_rises_strictly_and_never_reads_unknown_cells(self, seed: int, bend: float, rounding: float) -> None:
+        _, labels, truth = logistic_case(seed, 300, np.ones(2), [-1.0, 0.5], known=0.7)
+        claims = expit(bend * logit(truth))
+        if rounding > 0.5:
+            claims = claims.round(1)  # many equal ones, and some of exactly 0 and 1
+        curve = fit_curve(claims, labels)
+        other = fit_curve(np.where(labels.known, claims, 0.123), labels)
+        assert np.array_equal(curve.claimed, other.claimed)
+        assert np.array_equal(curve.found, other.found)
+        rising = np.linspace(0.0, 1.0, 201)[:, None]
+        assert (np.diff(curve.apply(rising), axis=0) > 0).all()
+
+    def test_refuses_scores(self) -> None:
+        with pytest.raises(InputError, match=r"in 0\.\.1, but got 2 to 2"):
+            fit_curve(np.array([[2.0]]), labels_of([[1]]))
+
+
+class TestCrossFit:
+    def test_each_fold_is_mapped_by_the_others(self) -> None:
+        scores, labels, _ = logistic_case(40, 90, np.ones(3), [-1.0, 0.0, 1.0], known=0.8)
+        folds = np.arange(90) % 3
+        found = cross_fit(fit_calibration, scores, labels, folds)
+        for fold in range(3):
+            others = folds != fold
+            expected = fit_calibration(scores[others], labels.take(others)).apply(scores[~others])
+            assert found[~others] == pytest.approx(expected, abs=1e-6)
+
+    @pytest.mark.parametrize("fit", [fit_calibration, fit_curve])
+    def test_a_row_never_sees_its_own_label(self, fit: Any) -> None:
+        scores, labels, truth = logistic_case(41, 60, np.ones(2), [-1.0, 1.0])
+        folds = np.arange(60) % 4
+        values = labels.values.copy()
+        values[folds == 2] ^= True
+        inputs = truth if fit is fit_curve else scores
+        before, after = (cross_fit(fit, inputs, labels_of(v), folds) for v in (labels.values, values))
+        assert np.array_equal(before[folds == 2], after[folds == 2])
+        assert not np.array_equal(before[folds != 2], after[folds != 2])
 
 
 def best_f1_by_trying(probabilities: np.ndarray, values: np.ndarray) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.optimize import isotonic_regression
+from scipy.special import expit, logit
 
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
@@ -20,6 +21,8 @@ RIDGE = 1e-3  # precision that keeps the Newton systems regular where the scores
 FLATTEST = 1e-3  # least global slope per standard deviation of the scores: the order is kept even where it misleads
 ITERATIONS = 500  # ten do; nearly separable scores almost without a prior take hundreds
 TOLERANCE = 1e-7  # largest last step in (log slope, offset) of standardised scores
+KNOT_POSITIVES = 20  # that a knot of the curve should rest on
+MOST_KNOTS = 25
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,30 @@ class Calibration:
         return cls(np.asarray(parameters["slope"], np.float64), np.asarray(parameters["offset"], np.float64))
 
 
-def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = 20.0) -> Calibration:
+@dataclass(frozen=True)
+class Curve:
+    """Hold one increasing map of probabilities for all labels: linear in log-odds between K knots, then of slope 1.
+
+    Attributes:
+        claimed: (K,) log-odds, increasing. found: (K,) log-odds that they are mapped to, increasing.
+            Without knots nothing changes.
+    """
+
+    claimed: Floats
+    found: Floats
+
+    def apply(self, probabilities: NDArray[Any]) -> Floats:
+        """Return the mapped probabilities (N, C); 0 and 1 stay what they are."""
+        mapped = np.array(probabilities, dtype=np.float64)
+        for rows in blocks_of(*mapped.shape) if len(self.claimed) else ():
+            odds = logit(mapped[rows])
+            inner = np.clip(odds, self.claimed[0], self.claimed[-1])
+            beyond = np.subtract(odds, inner, out=np.zeros_like(odds), where=odds != inner)
+            mapped[rows] = expit(np.interp(inner, self.claimed, self.found) + beyond)
+        return mapped
+
+
+def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = 5.0) -> Calibration:
     """Fit hierarchical Platt scaling: a map per label, drawn to one global map the more the fewer its positives.
 
     Global map (α, b): maximum likelihood of p = sigmoid(e^α z + b) over all known cells, z standardised by their mean
@@ -105,6 +131,60 @@ def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = 2
     theta[without, 1] = np.minimum(pool[1], bound[without])
     slope = np.exp(theta[:, 0]) / spread
     return Calibration(slope, theta[:, 1] - slope * centre)
+
+
+def fit_curve(probabilities: NDArray[Any], labels: LabelMatrix, prior: float = 3.0) -> Curve:
+    """Fit the curve from claimed probability to the share of positives, over the known cells of all labels.
+
+    Mends what the sigmoids of ``fit_calibration`` cannot bend to: scores with heavy tails are claimed too surely at
+    both ends. Cells are cut into bins of ``KNOT_POSITIVES`` claimed positives; bin b with n_b cells, mean claim m_b
+    and k_b positives is found at (k_b + w_b m_b) / (n_b + w_b) with w_b = prior / min(m_b, 1 - m_b). Isotonic
+    regression joins bins out of order, and each joined block becomes one knot at its mean claim, so that the curve
+    rises strictly.
+
+    Args:
+        probabilities: (N, C) in 0..1, calibrated without the labels that they are compared with; unknown cells are
+            not read.
+        labels: Y and O (N, C).
+        prior: cells of a bin's rarer answer that its claim is worth.
+
+    Raises:
+        InputError: shapes disagree, or a known probability lies outside 0..1.
+
+    Source: Oron & Flournoy 2017, "Centered isotonic regression".
+    """
+    check_probabilities(probabilities, labels)
+    claims = probabilities[labels.known].astype(np.float64)
+    if not claims.sum() > 0:
+        return Curve(np.empty(0), np.empty(0))
+    cells, claimed, positive = _equal_mass_bins(claims, labels.values[labels.known])
+    mean = np.clip(claimed / cells, 1e-12, 1.0 - 1e-12)
+    weight = prior / np.minimum(mean, 1.0 - mean)
+    found = isotonic_regression((positive + weight * mean) / (cells + weight), weights=cells + weight)
+    starts = found.blocks[:-1]
+    centres = np.add.reduceat(mean * cells, starts) / np.add.reduceat(cells, starts)
+    return Curve(logit(centres), logit(found.x[starts]))
+
+
+def cross_fit(
+    fit: Callable[[NDArray[Any], LabelMatrix], Calibration | Curve],
+    inputs: NDArray[Any],
+    labels: LabelMatrix,
+    folds: NDArray[np.int64],
+) -> Floats:
+    """Return each row's probabilities (n, C) by the map that ``fit`` finds without the labels of the row's fold.
+
+    Args:
+        fit: ``fit_calibration`` or ``fit_curve``.
+        inputs: (n, C) what it maps, made without the row's own label.
+        labels: Y and O (n, C).
+        folds: (n,) number of each row's fold.
+    """
+    mapped = np.empty(inputs.shape)
+    for fold in np.unique(folds):
+        rows = folds == fold
+        mapped[rows] = fit(inputs, labels.hide(rows)).apply(inputs[rows])
+    return mapped
 
 
 def tune_thresholds(probabilities: NDArray[Any], labels: LabelMatrix, shrink: float = 10.0) -> Floats:
@@ -357,6 +437,18 @@ def _best_threshold(probabilities: NDArray[Any], values: NDArray[np.bool_]) -> f
     # between adjacent floats the midpoint may round to the lower one and would let it in
     threshold = middle if middle > highest_out else lowest_in
     return float(np.clip(threshold, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0)))
+
+
+def _equal_mass_bins(claims: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
+    """Return cells, summed claim and positives of bins of about equal summed claim; equal claims share a bin."""
+    order = np.argsort(claims, kind="stable")
+    ranked = claims[order]
+    mass = np.cumsum(ranked)
+    count = int(np.clip(mass[-1] // KNOT_POSITIVES, 1, MOST_KNOTS))
+    cuts = np.searchsorted(mass, mass[-1] * np.arange(1, count) / count)
+    starts = np.unique(np.concatenate([[0], np.searchsorted(ranked, ranked[cuts], side="left")]))
+    cells = np.diff(np.append(starts, len(ranked))).astype(np.float64)
+    return cells, np.add.reduceat(ranked, starts), np.add.reduceat(positive[order].astype(np.float64), starts)
 
 
 def _bin_sums(probabilities: NDArray[Any], labels: LabelMatrix, bins: int) -> tuple[Floats, Floats, Floats]:

@@ -60,7 +60,9 @@ class GraphConfig(Section):
     tol: float = Field(1e-3, ge=0, description="rounds stop when scores move less")
     teacher: bool = Field(True, description="blend with ridge regression, in the share that cross-fitting chooses")
     folds: int = Field(5, ge=2, description="folds of the cross-fit")
-    precision: float = Field(0.8, gt=0, le=1, description="expected share of right ones among accepted positives")
+    exact_below: int = Field(200_000, ge=0, description="from this many images on neighbours are sought approximately")
+    recall: float = Field(0.95, gt=0, le=1, description="share of the true neighbours wanted then")
+    precision: float = Field(0.8, gt=0, lt=1, description="share of right ones that accepted positives must show")
 
 
 class ModelConfig(Section):

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from graph_cases import random_links
+from graph_cases import random_links, threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,6 +15,7 @@ from scipy import sparse
 
 from references import graph as reference
 from tagweave.errors import InputError
+from tagweave.graph import diffusion as module
 from tagweave.graph.diffusion import build_diffusion, heat, spread
 from tagweave.graph.strength import normalise
 
@@ -76,6 +77,15 @@ class TestHeat:
         start = np.ones((30, 1))
         assert heat(normalise(sparse.csr_array(links)), start, 2.0, SOLVED)[5, 0] == pytest.approx(math.exp(-2))
 
+    def test_reports_every_product(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "COLUMNS", 2)
+        graph, start = case(5)
+        reports: list[tuple[int, int]] = []
+        heat(graph, start, 1.0, progress=lambda done, total: reports.append((done, total)))
+        total = reports[-1][1]
+        assert reports == [(done, total) for done in range(1, total + 1)]
+        assert total % 2 == 0  # three columns are two blocks
+
     @pytest.mark.parametrize("t", [-1.0, math.inf, math.nan])
     def test_refuses_an_impossible_time(self, t: float) -> None:
         graph, start = case(0)
@@ -118,6 +128,12 @@ class TestSpread:
         start[0, 0], start[5, 1] = 1.0, 1.0
         expected = reference.spread_reference(graph.toarray(), start, 0.95)
         assert_allclose(spread(graph, start, 0.95, SOLVED), expected, atol=ALGEBRA, rtol=0)
+
+    def test_reports_its_columns(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "COLUMNS", 2)
+        reports: list[tuple[int, int]] = []
+        spread(*case(5), 0.5, progress=lambda done, total: reports.append((done, total)))
+        assert reports == [(2, 3), (3, 3)]
 
     def test_says_when_the_iterations_run_out(self, caplog: pytest.LogCaptureFixture) -> None:
         graph, start = case(8)
@@ -189,3 +205,28 @@ class TestAnyDiffusion:
         before = start.copy()
         diffusion(graph, start)
         assert_array_equal(start, before)
+
+    def test_blocks_of_columns_change_nothing(self, diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+        graph, start = case(11)
+        together = diffusion(graph, start)
+        monkeypatch.setattr(module, "COLUMNS", 2)
+        assert_allclose(diffusion(graph, start), together, atol=ALGEBRA, rtol=0)
+
+    def test_takes_seeds_of_any_type(self, diffusion) -> None:
+        graph, start = case(12)
+        assert_array_equal(diffusion(graph, start > 0), diffusion(graph, (start > 0).astype(np.float64)))
+
+    def test_float32_links_cost_their_rounding_alone(self, diffusion) -> None:
+        graph, start = case(13)
+        found = diffusion(graph.astype(np.float32), start)
+        assert found.dtype == np.float64
+        # 6e-8 a link; at alpha 0.9 the inverse lets an error grow tenfold.
+        assert_allclose(found, diffusion(graph, start), atol=1e-5, rtol=0)
+
+    def test_same_bits_with_one_and_two_threads(self, diffusion) -> None:
+        graph, start = case(14, nodes=300)
+        found = []
+        for count in (1, 2):
+            with threads(count):
+                found.append(diffusion(graph, start))
+        assert_array_equal(found[0], found[1])

@@ -19,7 +19,7 @@ from tagweave.calibration import fit_calibration
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
-from tagweave.graph import propagation
+from tagweave.graph import propagation, totals
 from tagweave.graph.diffusion import build_diffusion
 from tagweave.graph.image_graph import GraphSettings, ImageGraph, build_graph
 from tagweave.graph.neighbours import Projection
@@ -210,7 +210,7 @@ class TestDynamicTotals:
         assert found.rounds == rounds
 
     def test_series_is_the_only_difference_from_dense_rounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ImageGraph, "diffusion", property(lambda graph: SERIES))
+        monkeypatch.setattr(totals, "build_diffusion", lambda *choices, **others: SERIES)
         chosen = GraphSettings(strength="wcn", kappa=0.1, rounds=3, eta=1.0, tol=0.0)
         graph, labels = image_graph(random_links(2), chosen), random_labels(2)
         expected = reference.dynamic_reference(graph.weights.toarray(), labels.values, labels.known, 3.0, 0.1, 3, 1.0)

@@ -67,6 +67,19 @@ class TestAffinityGraph:
         assert not found.diagonal().any()
         assert found.nnz < 30 * 20  # some neighbours have a negative cosine
 
+    def test_float32_is_the_rounded_float64(self) -> None:
+        features = np.random.default_rng(1).normal(size=(40, 5))
+        near = neighbours(unit_features(features, pool_mean(features)), 6)
+        wide, narrow = affinity_graph(near), affinity_graph(near, dtype=np.float32)
+        assert narrow.dtype == np.float32
+        assert_array_equal(narrow.toarray(), wide.toarray().astype(np.float32))
+        assert {narrow.indices.dtype, narrow.indptr.dtype, wide.indices.dtype} == {np.dtype(np.int32)}
+
+    @pytest.mark.parametrize("kind", ["cosine_power", "heat"])
+    def test_a_row_that_stands_in_for_a_missing_neighbour_is_no_link(self, kind: str) -> None:
+        near = Neighbours(np.array([[1, 0], [0, 1], [1, 2]]), np.array([[0.5, -1], [0.5, -1], [0.4, -1]], np.float32))
+        assert affinity_graph(near, kind).nnz == 4
+
     def test_a_row_without_a_direction_is_isolated_under_cosine_power(self) -> None:
         features = np.array([[0.0, 0.0], [1.0, 2.0], [-1.0, -2.0], [2.0, 3.0], [-2.0, -3.0]])
         found = affinity_graph(neighbours(unit_features(features, pool_mean(features)), 3))
@@ -106,6 +119,25 @@ class TestLinkStrength:
         order = np.random.default_rng(seed).permutation(30)
         moved = link_strength(sparse.csr_array(graph.toarray()[np.ix_(order, order)])).toarray()
         assert_allclose(moved, link_strength(graph).toarray()[np.ix_(order, order)], rtol=ALGEBRA)
+
+    def test_both_directions_of_a_link_have_the_same_bits(self) -> None:
+        graph = random_links(4, nodes=120, density=0.3)
+        found = link_strength(graph).toarray()
+        assert_array_equal(found, found.T)
+
+    def test_float32_stays_float32(self) -> None:
+        graph = random_links(5)
+        found = link_strength(graph.astype(np.float32))
+        assert found.dtype == np.float32
+        assert_allclose(found.toarray(), link_strength(graph).toarray(), rtol=1e-5)
+        assert normalise(found).dtype == np.float32
+
+    def test_all_graphs_share_the_arrays_of_links(self) -> None:
+        graph = random_links(6)
+        strength = link_strength(graph)
+        for other in (strength, normalise(strength), reweight_by_agreement(graph, np.ones((30, 2)), 1.0)):
+            assert np.shares_memory(other.indices, graph.indices)
+            assert np.shares_memory(other.indptr, graph.indptr)
 
     def test_takes_unsorted_lists_of_neighbours(self) -> None:
         graph = sparse.csr_array(TAILED)

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_cases import labels_of, random_labels
+from graph_cases import labels_of, random_labels, threads
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Ridge
 
 from references import model as reference
 from tagweave.calibration import fit_calibration
+from tagweave.graph import teacher
 from tagweave.graph.teacher import PENALTIES, fit_linear, fit_teacher
 
 REFIT = 1e-8  # float64 least squares of a few dozen rows, conditioned by penalties of 0.1 and above
@@ -87,6 +88,24 @@ class TestFitTeacher:
             alone = labels_of(labels.values[:, [column]], labels.known[:, [column]])
             assert_allclose(fit_teacher(unit, alone, (1.0,)).score(unit)[:, 0], together[:, column], atol=REFIT, rtol=0)
 
+    def test_blocks_of_rows_change_nothing(self, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        unit, labels = unit_rows(12, 40, width), random_labels(12, 40, 3, known=0.7)
+        whole = fit_teacher(unit, labels)
+        monkeypatch.setattr(teacher, "BLOCK", 7)
+        parts = fit_teacher(unit, labels)
+        assert parts.penalty == whole.penalty
+        assert_allclose(parts.left_out, whole.left_out, atol=REFIT, rtol=0)
+        assert_allclose(parts.score(unit), whole.score(unit), atol=REFIT, rtol=0)
+
+    def test_same_bits_with_one_and_two_threads(self, width: int) -> None:
+        unit, labels = unit_rows(13, 90, width), random_labels(13, 90, 3, known=0.9)
+        found = []
+        for count in (1, 2):
+            with threads(count):
+                found.append(fit_teacher(unit, labels))
+        assert_array_equal(found[0].weight, found[1].weight)
+        assert_array_equal(found[0].left_out, found[1].left_out)
+
     def test_unknown_images_have_no_say(self, width: int) -> None:
         unit, labels = unit_rows(10, 30, width), random_labels(10, 30, 2, known=0.5)
         labels = labels.hide(np.arange(20, 30))
@@ -138,8 +157,8 @@ class TestDegenerate:
 class TestFitLinear:
     def test_is_calibrated_on_the_left_out_scores_of_the_labelled_images(self) -> None:
         unit, labels = unit_rows(3, 40, 6), random_labels(3, 40, 3, known=0.5).hide(np.arange(30, 40))
-        teacher, calibration = fit_linear(unit, labels)
-        expected: Any = left_out_by_refitting(unit, labels.values, labels.known, teacher.penalty)
+        found, calibration = fit_linear(unit, labels)
+        expected: Any = left_out_by_refitting(unit, labels.values, labels.known, found.penalty)
         again = fit_calibration(expected[:30], labels.take(np.arange(30)))
         assert_allclose(calibration.slope, again.slope, rtol=1e-5)  # Newton steps stop at 1e-7
         assert_allclose(calibration.offset, again.offset, rtol=1e-5)

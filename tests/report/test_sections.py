@@ -76,3 +76,12 @@ def test_known_positives_are_counted_per_split(artefacts: Artefacts) -> None:
 
 def test_empty_bins_are_left_out(artefacts: Artefacts) -> None:
     assert [picture.chart.count("<circle") for picture in sections.reliability(artefacts)] == [9, 9, 9]
+
+
+def test_propagated_probabilities_have_a_picture_of_their_own(artefacts: Artefacts) -> None:
+    bins = {"mean_probability": [0.1, None, 0.8], "positive_share": [0.2, None, 0.7], "cells": [90, 0, 10]}
+    spread = {**artefacts.metrics["propagation"], "reliability": bins, "calibration_error": 0.1}
+    *others, found = sections.reliability(replace(artefacts, metrics={**artefacts.metrics, "propagation": spread}))
+    assert len(others) == 3
+    assert (found.system, found.error, found.cells) == ("Propagated, on hidden labels", 0.1, 100)
+    assert found.chart.count("<circle") == 2

@@ -8,9 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tagweave.graph.blocks import Progress
 from tagweave.graph.diffusion import Diffusion, build_diffusion
-from tagweave.graph.neighbours import Projection, fit_projection, neighbours, pool_mean, unit_features
+from tagweave.graph.memory import check_memory
+from tagweave.graph.neighbours import (
+    EXACT_BELOW,
+    RECALL,
+    Projection,
+    fit_projection,
+    neighbours,
+    pool_mean,
+    unit_features,
+)
 from tagweave.graph.strength import affinity_graph, link_strength, normalise
+from tagweave.threads import limit_threads
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,8 @@ class GraphSettings:
         ``build_diffusion``. kappa: weight of the label's rate in a total. rounds, eta, tol: ``dynamic_totals``.
         teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: equal parts of a feature that are
         normalised on their own, see ``unit_features``. pca, whiten: of the space that neighbours are sought in, see
-        ``fit_projection``; 0 components keep the features as they are.
+        ``fit_projection``; 0 components keep the features as they are. exact_below, recall: from how many images on
+        neighbours are sought approximately, and the share of them that is wanted, see ``neighbours``.
     """
 
     parts: int = 1
@@ -42,6 +54,8 @@ class GraphSettings:
     tol: float = 1e-3
     teacher: bool = True
     folds: int = 5
+    exact_below: int = EXACT_BELOW
+    recall: float = RECALL
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,8 @@ class ImageGraph:
     Attributes:
         unit: x (N, D), the features that the teacher reads. mean: their centre (D,).
         projection: from x to the space of the neighbours. points: the pool there, unit length.
-        weights: W (N, N). normalised: Ŝ (N, N).
+        weights: W (N, N). normalised: Ŝ (N, N), on the same arrays of links.
+        recall: measured share of the exact neighbours that the links hold, 1 after an exact search.
     """
 
     unit: NDArray[np.float32]
@@ -61,6 +76,7 @@ class ImageGraph:
     weights: sparse.csr_array
     normalised: sparse.csr_array
     settings: GraphSettings
+    recall: float = 1.0
 
     @property
     def diffusion(self) -> Diffusion:
@@ -68,17 +84,34 @@ class ImageGraph:
         return build_diffusion(self.settings.diffusion, self.settings.t, self.settings.alpha)
 
 
-def build_graph(features: NDArray[np.floating], settings: GraphSettings = GraphSettings()) -> ImageGraph:
-    """Build the similarity graph over all rows of ``features`` (N, D).
+def build_graph(
+    features: NDArray[np.floating],
+    settings: GraphSettings = GraphSettings(),
+    labels: int = 0,
+    progress: Progress | None = None,
+) -> ImageGraph:
+    """Build the similarity graph over all rows of ``features`` (N, D), which are read in blocks.
+
+    After an approximate search links are float32: their rounding is orders below what the search leaves out, and at
+    a million images it saves a gigabyte. After an exact one they are float64.
+
+    Args:
+        labels: C to be propagated over it, counted in the memory that must be there.
+        progress: of the search for neighbours, called with parts done and of all.
 
     Raises:
-        InputError: fewer than two rows, or a feature that is not finite.
+        InputError: fewer than two rows, a feature that is not finite, or too little memory.
     """
+    check_memory(settings, len(features), features.shape[1], labels)
+    limit_threads()
     mean = pool_mean(features)
     unit = unit_features(features, mean, settings.parts)
     projection = fit_projection(unit, settings.pca, settings.whiten)
     points = projection.apply(unit)
-    near = neighbours(points, settings.k)
-    weights = affinity_graph(near, settings.affinity, settings.gamma, settings.tau)
+    near = neighbours(points, settings.k, settings.exact_below, settings.recall, progress)
+    dtype = np.float64 if len(points) < settings.exact_below else np.float32
+    weights = affinity_graph(near, settings.affinity, settings.gamma, settings.tau, dtype)
+    recall = near.recall
+    del near
     normalised = normalise(link_strength(weights, settings.strength))
-    return ImageGraph(unit, mean, projection, points, weights, normalised, settings)
+    return ImageGraph(unit, mean, projection, points, weights, normalised, settings, recall)

@@ -9,22 +9,30 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from tagweave.errors import InputError
+from tagweave.graph.approximate import approximate_neighbours
+from tagweave.graph.blocks import Progress, in_threads, one_blas_thread, row_blocks
+from tagweave.graph.exact import exact_neighbours
+from tagweave.graph.ranking import rank
 
-SIMILARITY_DECIMALS = 6  # float32 products of equal vectors differ beyond; rounding makes their tie a tie
 ROUNDING = 1e-6  # a row this near the mean, by the mean's length, differs from it by float32 rounding alone
 PCA_SAMPLE = 20_000
-SPARE = 8  # neighbours searched beyond k, so that most ties at the rim are settled without a second look
+BLOCK = 4_096  # rows at a time
+EXACT_BELOW = 200_000  # at this size the exact search takes half a minute on two cores, and four times that at twice it
+RECALL = 0.95
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Hold the neighbours of N rows: ``index`` (N, K) int64 and cosine ``similarity`` (N, K) float32 in [-1, 1].
+    """Hold the neighbours of N rows: ``index`` (N, K) and cosine ``similarity`` (N, K) in [-1, 1].
 
-    Sorted by falling similarity, ties by rising index; a row is never its own neighbour.
+    Sorted by falling similarity rounded to millionths, ties by rising index; a row is never its own neighbour, but
+    where an approximate search found fewer than K it stands in with similarity -1. ``recall``: measured share of the
+    exact neighbours that were found, 1 after an exact search.
     """
 
-    index: NDArray[np.int64]
+    index: NDArray[np.int32]
     similarity: NDArray[np.float32]
+    recall: float = 1.0
 
 
 def pool_mean(features: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -47,18 +55,26 @@ def unit_features(features: NDArray[np.floating], mean: NDArray[np.float32], par
         InputError: a feature is not a finite number; the rows are named.
     """
     _check_finite(features)
-    centred = (features.astype(np.float32) - mean).reshape(len(features), parts, -1)
-    length = np.linalg.norm(centred, axis=2, keepdims=True)
+    unit = np.empty(features.shape, dtype=np.float32)
     rounding = np.maximum(ROUNDING * np.linalg.norm(mean.reshape(parts, -1), axis=1)[:, None], 1e-12)
-    norm = length * np.float32(parts**0.5)
-    return np.divide(centred, norm, out=np.zeros_like(centred), where=length > rounding).reshape(features.shape)
+    for rows in row_blocks(len(features), BLOCK):
+        centred = (features[rows].astype(np.float32) - mean).reshape(rows.stop - rows.start, parts, -1)
+        length = np.linalg.norm(centred, axis=2, keepdims=True)
+        norm = length * np.float32(parts**0.5)
+        scaled = np.divide(centred, norm, out=np.zeros_like(centred), where=length > rounding)
+        unit[rows] = scaled.reshape(unit[rows].shape)
+    return unit
 
 
 def _check_finite(features: NDArray[np.floating]) -> None:
-    rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(rows):
+    rows = [
+        block.start + np.flatnonzero(~np.isfinite(features[block]).all(axis=1))
+        for block in row_blocks(len(features), BLOCK)
+    ]
+    bad = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+    if len(bad):
         raise InputError(
-            f"Expected finite features, but got NaN or infinity in {len(rows)} rows, first {rows[:5].tolist()}."
+            f"Expected finite features, but got NaN or infinity in {len(bad)} rows, first {bad[:5].tolist()}."
         )
 
 
@@ -76,9 +92,16 @@ class Projection:
         """Return points (N, d)."""
         if self.matrix is None:
             return unit
-        points = (unit - self.mean) @ self.matrix
-        norm = np.linalg.norm(points, axis=1, keepdims=True)
-        return np.divide(points, norm, out=np.zeros_like(points), where=norm > 1e-9)
+        matrix = self.matrix
+        points = np.zeros((len(unit), matrix.shape[1]), dtype=np.float32)
+
+        def project(rows: slice) -> None:
+            raw = (unit[rows] - self.mean) @ matrix
+            norm = np.linalg.norm(raw, axis=1, keepdims=True)
+            np.divide(raw, norm, out=points[rows], where=norm > 1e-9)
+
+        in_threads(project, row_blocks(len(unit), BLOCK))
+        return points
 
 
 def fit_projection(unit: NDArray[np.float32], components: int, whiten: float = 0.5) -> Projection:
@@ -109,19 +132,29 @@ def fit_projection(unit: NDArray[np.float32], components: int, whiten: float = 0
 def _principal(centred: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the largest variances (d,) and their directions (D, d), by the smaller of X'X and XX'."""
     rows, width = centred.shape
-    if rows >= width:
-        return linalg.eigh(centred.T @ centred / rows, subset_by_index=[width - count, width - 1])
-    variances, left = linalg.eigh(centred @ centred.T / rows, subset_by_index=[rows - count, rows - 1])
+    with one_blas_thread():
+        if rows >= width:
+            return linalg.eigh(centred.T @ centred / rows, subset_by_index=[width - count, width - 1])
+        variances, left = linalg.eigh(centred @ centred.T / rows, subset_by_index=[rows - count, rows - 1])
     lengths = np.sqrt(np.maximum(variances, 0.0) * rows)
     return variances, np.divide(centred.T @ left, lengths, out=np.zeros((width, count)), where=lengths > 0)
 
 
-def neighbours(unit: NDArray[np.float32], k: int) -> Neighbours:
-    """Find the K nearest other rows by cosine s_ij = <x_i, x_j>, exactly (METHOD §1.1).
+def neighbours(
+    unit: NDArray[np.float32],
+    k: int,
+    exact_below: int = EXACT_BELOW,
+    recall: float = RECALL,
+    progress: Progress | None = None,
+) -> Neighbours:
+    """Find the K nearest other rows by cosine s_ij = <x_i, x_j> (METHOD §1.1).
 
     Args:
-        unit: x (N, D), L2-normalised rows.
+        unit: x (N, D), L2-normalised rows; a memory map is read in blocks.
         k: K; at most N - 1 are returned.
+        exact_below: from this many rows on the search is approximate, see ``approximate_neighbours``.
+        recall: wanted of it.
+        progress: called with parts done and of all.
 
     Raises:
         InputError: fewer than two rows, or k below 1.
@@ -129,39 +162,24 @@ def neighbours(unit: NDArray[np.float32], k: int) -> Neighbours:
     if len(unit) < 2 or k < 1:
         raise InputError(f"Expected at least 2 images and k >= 1 for a graph, but got {len(unit)} images and k {k}.")
     k = min(k, len(unit) - 1)
-    similarity, index = search(unit, unit, min(k + 1 + SPARE, len(unit)))
-    similarity = np.where(index == np.arange(len(unit))[:, None], -np.inf, similarity)
-    _settle_rim_ties(unit, similarity, index, k)
-    order = np.lexsort((index, -similarity))[:, :k]
-    take = np.take_along_axis
-    return Neighbours(take(index, order, 1), take(similarity, order, 1).astype(np.float32))
+    if len(unit) < exact_below:
+        return Neighbours(*exact_neighbours(unit, k, progress))
+    found = approximate_neighbours(unit, k, recall, progress)
+    return Neighbours(found.index, found.similarity, found.recall)
 
 
 def search(
     base: NDArray[np.float32], queries: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return cosine (Q, k), clipped to [-1, 1] and rounded, and index (Q, k) of the nearest base rows."""
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return cosine (Q, k), in [-1, 1] and rounded, and index (Q, k) of the nearest base rows, ties by rising index."""
     import faiss
 
-    from tagweave.threads import limit_threads
+    similarity = np.empty((len(queries), k), dtype=np.float32)
+    index = np.empty((len(queries), k), dtype=np.int32)
 
-    limit_threads()
-    flat = faiss.IndexFlatIP(base.shape[1])
-    flat.add(np.ascontiguousarray(base))
-    similarity, index = flat.search(np.ascontiguousarray(queries), k)
-    return np.clip(np.round(similarity, SIMILARITY_DECIMALS), -1.0, 1.0), index
+    def look_up(rows: slice) -> None:
+        found = faiss.knn(queries[rows], base, k, metric=faiss.METRIC_INNER_PRODUCT)
+        similarity[rows], index[rows] = rank(*found, None, k)
 
-
-def _settle_rim_ties(
-    unit: NDArray[np.float32], similarity: NDArray[np.float32], index: NDArray[np.int64], k: int
-) -> None:
-    """Rewrite rows whose tie at the k-th place may reach beyond what was searched (many equal images)."""
-    if similarity.shape[1] == len(unit):
-        return
-    kth = -np.partition(-similarity, k - 1, axis=1)[:, k - 1]
-    last = np.where(np.isfinite(similarity), similarity, np.inf).min(axis=1)
-    for row in np.flatnonzero(kth <= last):
-        every = np.clip(np.round(unit @ unit[row], SIMILARITY_DECIMALS), -1.0, 1.0)
-        every[row] = -np.inf
-        best = np.lexsort((np.arange(len(unit)), -every))[: index.shape[1]]
-        index[row], similarity[row] = best, every[best]
+    in_threads(look_up, row_blocks(len(queries), BLOCK))
+    return similarity, index

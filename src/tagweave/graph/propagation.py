@@ -13,6 +13,7 @@ from tagweave.calibration import Calibration, fit_calibration
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
+from tagweave.graph.folded_ridge import folded_ridge
 from tagweave.graph.image_graph import ImageGraph
 from tagweave.graph.neighbours import search, unit_features
 from tagweave.graph.strength import affinity_values
@@ -137,21 +138,22 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
 def _cross_fit(
     graph: ImageGraph, labels: LabelMatrix, rows: NDArray[np.int64], teacher: Teacher | None, seed: int
 ) -> tuple[Floats, Floats | None]:
-    """Return graph and teacher scores (n, C) of the labelled rows, each with its fold hidden; of one row, the rates."""
-    folds = min(graph.settings.folds, len(rows))
-    by_graph = np.broadcast_to(labels.rates(), (len(rows), len(labels.names))).copy()
-    by_teacher = by_graph.copy()
-    fold = stratified_split(labels.take(rows), [1.0 / folds] * folds, seed) if folds > 1 else np.zeros(len(rows))
-    for number in range(folds if folds > 1 else 0):
+    """Return graph and teacher scores (n, C) of the labelled rows, each with its fold hidden; of one fold, the rates.
+
+    Of the teacher only the penalty, one number, was chosen with the hidden labels in view.
+    """
+    seen, folds = labels.take(rows), min(graph.settings.folds, len(rows))
+    by_graph = np.tile(labels.rates(), (len(rows), 1))
+    if folds < 2:
+        return by_graph, by_graph if teacher is not None else None
+    fold = stratified_split(seen, [1.0 / folds] * folds, seed)
+    for number in np.unique(fold):
         hidden = fold == number
-        if not hidden.any() or hidden.all():
-            continue
-        seen = labels.hide(rows[hidden])
-        by_graph[hidden] = dynamic_totals(graph, seen).unclamped[rows[hidden]]
-        if teacher is not None:
-            refit = fit_teacher(graph.unit, seen, (teacher.penalty,))
-            by_teacher[hidden] = refit.score(graph.unit[rows[hidden]])
-    return by_graph, by_teacher if teacher is not None else None
+        if not hidden.all():
+            by_graph[hidden] = dynamic_totals(graph, labels.hide(rows[hidden])).unclamped[rows[hidden]]
+    if teacher is None:
+        return by_graph, None
+    return by_graph, folded_ridge(graph.unit[rows], seen, fold, teacher.penalty)
 
 
 def _choose_share(by_graph: Floats, by_teacher: Floats | None, labels: LabelMatrix) -> tuple[float, Floats]:

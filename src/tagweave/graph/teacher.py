@@ -6,6 +6,7 @@ costs seconds, and its scores join those of the graph in a proportion that cross
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from tagweave.calibration import Calibration, fit_calibration
 from tagweave.data.labels import LabelMatrix
+from tagweave.graph.blocks import one_blas_thread, row_blocks
 
 Floats = NDArray[np.float64]
 
+BLOCK = 8_192  # rows that are turned to float64 at a time
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -35,7 +38,12 @@ class Teacher:
 
     def score(self, unit: NDArray[np.floating]) -> Floats:
         """Return scores (N, C) of unit features (N, D); about 0 for absent and 1 for present."""
-        return unit @ self.weight + self.bias
+        scores = np.empty((len(unit), len(self.bias)))
+        with one_blas_thread():
+            for rows in row_blocks(len(unit), BLOCK):
+                np.matmul(unit[rows], self.weight, out=scores[rows])
+        scores += self.bias
+        return scores
 
 
 def fit_teacher(unit: NDArray[np.floating], labels: LabelMatrix, penalties: tuple[float, ...] = PENALTIES) -> Teacher:
@@ -50,15 +58,19 @@ def fit_teacher(unit: NDArray[np.floating], labels: LabelMatrix, penalties: tupl
         labels: (N, C); a label without known cells scores 0.
         penalties: the choices.
     """
-    systems = [_System(unit, labels, rows, columns) for rows, columns in _known_groups(labels)]
-    errors = [sum(system.left_out_error(penalty) for system in systems) for penalty in penalties]
-    penalty = penalties[int(np.argmin(errors))]
     weight, bias = np.zeros((unit.shape[1], len(labels.names))), np.zeros(len(labels.names))
     left_out = np.zeros(labels.values.shape)
-    for system in systems:
-        weight[:, system.columns], bias[system.columns] = system.solve(penalty)
-        left_out[np.ix_(system.rows, system.columns)] = system.left_out(penalty)
-    return Teacher(weight, bias, penalty, left_out)
+    with one_blas_thread():
+        groups = [_group(unit, labels, rows, columns) for rows, columns in _known_groups(labels)]
+        fits = [_fit(group, penalties) for group in groups]
+        chosen = int(np.argmin(sum((fit.errors for fit in fits), start=np.zeros(len(penalties)))))
+        for group, fit in zip(groups, fits, strict=True):
+            weight[:, group.columns] = fit.weights[chosen]
+            bias[group.columns] = group.y_mean - group.x_mean @ fit.weights[chosen]
+            for block, x in group.blocks():
+                cells = np.ix_(group.rows[block], group.columns)
+                left_out[cells] = _left_out(group, block, x, fit.weights[chosen], fit.leverages[chosen])
+    return Teacher(weight, bias, penalties[chosen], left_out)
 
 
 def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher, Calibration]:
@@ -78,42 +90,80 @@ def _known_groups(labels: LabelMatrix) -> list[tuple[NDArray[np.int64], NDArray[
     ]
 
 
-class _System:
-    """One ridge problem, decomposed once for all penalties: the centred X = U s V'."""
+@dataclass(frozen=True)
+class _Group:
+    """Labels that share their known images: X (n, D), centred as it is read in blocks of rows, and y (n, c)."""
 
-    def __init__(
-        self, unit: NDArray[np.floating], labels: LabelMatrix, rows: NDArray[np.int64], columns: NDArray[np.int64]
-    ) -> None:
-        x = unit[rows].astype(np.float64)
-        y = labels.values[np.ix_(rows, columns)].astype(np.float64)
-        self.rows, self.columns, self.y = rows, columns, y
-        self.x_mean, self.y_mean = x.mean(axis=0), y.mean(axis=0)
-        self.left, self.values, self.right = _thin_svd(x - self.x_mean)
-        self.projected = self.left.T @ (y - self.y_mean)
+    unit: NDArray[np.floating]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    y: NDArray[np.bool_]
+    x_mean: Floats
+    y_mean: Floats
 
-    def left_out(self, penalty: float) -> Floats:
-        """Return each row's prediction by all others: y_i - (y_i - fit_i) / (1 - leverage_i)."""
-        shrink = self.values**2 / (self.values**2 + penalty)
-        fitted = self.y_mean + self.left @ (shrink[:, None] * self.projected)
-        leverage = 1.0 / len(self.y) + (self.left**2) @ shrink
-        slack = 1.0 - leverage[:, None]
-        # A row that alone decides its fit says nothing left out; the mean stands in.
-        return np.where(slack > 1e-9, self.y - (self.y - fitted) / np.maximum(slack, 1e-9), self.y_mean)
-
-    def left_out_error(self, penalty: float) -> float:
-        return float(((self.y - self.left_out(penalty)) ** 2).sum())
-
-    def solve(self, penalty: float) -> tuple[Floats, Floats]:
-        weight = self.right.T @ ((self.values / (self.values**2 + penalty))[:, None] * self.projected)
-        return weight, self.y_mean - self.x_mean @ weight
+    def blocks(self) -> Iterator[tuple[slice, Floats]]:
+        for block in row_blocks(len(self.rows), BLOCK):
+            yield block, self.unit[self.rows[block]] - self.x_mean
 
 
-def _thin_svd(x: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return U, s, V' of X by the eigenvectors of its smaller Gram matrix, null directions left out."""
-    wide = x.shape[0] <= x.shape[1]
-    squares, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+def _group(
+    unit: NDArray[np.floating], labels: LabelMatrix, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> _Group:
+    sums = [unit[rows[block]].sum(axis=0, dtype=np.float64) for block in row_blocks(len(rows), BLOCK)]
+    y = labels.values[np.ix_(rows, columns)]
+    return _Group(unit, rows, columns, y, np.add.reduce(sums) / len(rows), y.mean(axis=0))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One fit per penalty: weights (P, D, c), leverages (P, n), and squared errors left out (P,)."""
+
+    weights: Floats
+    leverages: Floats
+    errors: Floats
+
+
+def _fit(group: _Group, penalties: tuple[float, ...]) -> _Fit:
+    """Fit all penalties on one decomposition X = U s V'.
+
+    weight = V (s^2 + penalty)^-1 V' X' (y - mean y); leverage_i = 1 / n + sum_r (x_i v_r)^2 / (s_r^2 + penalty).
+    """
+    squares, right = _principal_directions(group)
+    inverse = 1.0 / (squares + np.array(penalties)[:, None])
+    products = np.zeros((right.shape[0], len(group.columns)))
+    leverages = np.empty((len(penalties), len(group.rows)))
+    for block, x in group.blocks():
+        products += x.T @ (group.y[block] - group.y_mean)
+        leverages[:, block] = 1.0 / len(group.rows) + inverse @ ((x @ right) ** 2).T
+    weights = np.stack([right @ (scale[:, None] * (right.T @ products)) for scale in inverse])
+    errors = np.zeros(len(penalties))
+    for block, x in group.blocks():
+        for number, fitted in enumerate(zip(weights, leverages, strict=True)):
+            errors[number] += ((group.y[block] - _left_out(group, block, x, *fitted)) ** 2).sum()
+    return _Fit(weights, leverages, errors)
+
+
+def _left_out(group: _Group, block: slice, x: Floats, weight: Floats, leverage: Floats) -> Floats:
+    """Return the prediction of a block of rows by all others: y_i - (y_i - fit_i) / (1 - leverage_i)."""
+    y, fitted = group.y[block], group.y_mean + x @ weight
+    slack = 1.0 - leverage[block, None]
+    # A row that alone decides its fit says nothing left out; the mean stands in.
+    return np.where(slack > 1e-9, y - (y - fitted) / np.maximum(slack, 1e-9), group.y_mean)
+
+
+def _principal_directions(group: _Group) -> tuple[Floats, Floats]:
+    """Return s^2 (r,) and V (D, r), by the smaller of X'X and XX', null directions left out."""
+    width = len(group.x_mean)
+    if len(group.rows) > width:
+        gram = np.zeros((width, width))
+        for _, x in group.blocks():
+            gram += x.T @ x
+        return _positive(*np.linalg.eigh(gram))
+    x = group.unit[group.rows] - group.x_mean
+    squares, left = _positive(*np.linalg.eigh(x @ x.T))
+    return squares, (x.T @ left) / np.sqrt(squares)
+
+
+def _positive(squares: Floats, vectors: Floats) -> tuple[Floats, Floats]:
     keep = squares > max(squares[-1], 1e-12) * 1e-10
-    values, vectors = np.sqrt(squares[keep]), vectors[:, keep]
-    if wide:
-        return vectors, values, (vectors.T @ x) / values[:, None]
-    return (x @ vectors) / values, values, vectors.T
+    return squares[keep], vectors[:, keep]

@@ -203,16 +203,23 @@ def strongest_links(conditional: NDArray[np.float64], most: int) -> list[charts.
 
 
 def reliability(artefacts: Artefacts) -> list[Reliability]:
-    """Return a picture for each system whose bins were counted; bins without a cell are left out."""
+    """Return a picture for each system whose bins were counted, and for the propagated probabilities out of fold.
+
+    Bins without a cell are left out.
+    """
+    counted = [
+        (_system_name(key), system.get("reliability"), system.get("ece")) for key, system in _systems(artefacts).items()
+    ]
+    spread = propagation(artefacts) or {}
+    counted.append(("Propagated, on hidden labels", spread.get("reliability"), spread.get("calibration_error")))
     pictures = []
-    for key, system in _systems(artefacts).items():
-        bins = system.get("reliability")
+    for name, bins, error in counted:
         if not bins:
             continue
         rows = zip(bins["mean_probability"], bins["positive_share"], bins["cells"], strict=True)
         filled = [row for row in rows if row[2] and _finite(row[0]) and _finite(row[1])]
         if filled:
-            pictures.append(_reliability(_system_name(key), filled, system.get("ece")))
+            pictures.append(_reliability(name, filled, error))
     return pictures
 
 
@@ -238,7 +245,7 @@ def label_counts(artefacts: Artefacts) -> LabelCounts | None:
 
 
 def propagation(artefacts: Artefacts) -> dict[str, Any] | None:
-    """Return what propagation reached and decided."""
+    """Return what propagation reached and decided, and what hidden labels say of its decisions."""
     return artefacts.metrics.get("propagation") or None
 
 

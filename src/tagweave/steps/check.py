@@ -8,6 +8,8 @@ from typing import Any
 from tagweave.data.annotations import Annotations
 from tagweave.data.collection import collect
 from tagweave.data.formats import read_annotations
+from tagweave.data.formats.sniff import sniff
+from tagweave.data.formats.voc import read_voc
 from tagweave.data.quarantine import write_quarantine
 from tagweave.steps.job import Job
 from tagweave.steps.stored import save_collection
@@ -36,8 +38,6 @@ def check(job: Job, key: str) -> Mapping[str, Any]:
 def _read_labels(job: Job) -> Annotations | None:
     if job.labels is None:
         return None
-    if job.labels.is_dir() and job.config.data.difficult != "positive":
-        from tagweave.data.formats.voc import read_voc
-
+    if job.config.data.difficult != "positive" and (job.format or sniff(job.labels)) == "voc":
         return read_voc(job.labels, job.config.data.difficult)
-    return read_annotations(job.labels, job.format)
+    return read_annotations(job.labels, job.format, defer=True)

@@ -1,0 +1,1 @@
+"""The published tables and the other ways to propagate labels, as commands that anyone can run again."""

@@ -1,0 +1,105 @@
+"""A data set of a benchmark: features of the frozen encoder, what is known, and which images are the test."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.config import Config
+from tagweave.console import Console
+from tagweave.data.collection import Collection, collect
+from tagweave.data.formats import read_annotations
+from tagweave.data.labels import LabelMatrix
+from tagweave.errors import InputError
+
+if TYPE_CHECKING:
+    from tagweave.encoders.backbones import Encoder
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """Hold N images.
+
+    Attributes:
+        name: for titles. encoder: name, size and key of the encoder, for titles and keys.
+        features: (N, D) pooled, average before maximum.
+        labels: (N, C) all that is known, the test's included.
+        test: (N,) images that are scored and that nothing is learned from.
+    """
+
+    name: str
+    encoder: str
+    features: NDArray[np.float32]
+    labels: LabelMatrix
+    test: NDArray[np.bool_]
+
+    def pooled(self, parts: int) -> BenchmarkData:
+        """Return the data with the pooled features that a graph of ``parts`` reads: 1 is the average alone."""
+        return self if parts == 2 else replace(self, features=self.features[:, : self.features.shape[1] // 2])
+
+    @property
+    def digest(self) -> str:
+        """A digest of all numbers: two data sets with the same one give the same table."""
+        digest = hashlib.blake2b(f"{self.encoder} {self.labels.names}".encode(), digest_size=12)
+        for numbers in (self.features, self.labels.values, self.labels.known, self.test):
+            digest.update(np.ascontiguousarray(numbers).tobytes())
+        return digest.hexdigest()
+
+
+def load_data(
+    images: Path | None, labels: Path | None, voc: Path | None, format: str | None, config: Config, console: Console
+) -> BenchmarkData:
+    """Read a folder of images with its labels and compute what the record cache lacks of their features.
+
+    Args:
+        images: the folder; None for that of the VOC folder.
+        labels: a label file. voc: a VOC folder instead. format: of the labels; guessed when None.
+        config: its encoder, its share of test images where the labels name none, drawn with its seed.
+
+    Raises:
+        InputError: what is wrong with the input, or no labelled test image.
+    """
+    if voc is not None:
+        images, labels, format = images or voc / "JPEGImages", voc, format or "voc"
+    if images is None or labels is None:
+        raise InputError("Expected --data FOLDER with --labels FILE, or --voc FOLDER, but got neither.")
+    with console.progress("check", "files") as progress:
+        found = collect(
+            images, read_annotations(labels, format), val_fraction=0.0, test_fraction=config.data.test_fraction,
+            seed=config.seed, progress=progress,
+        )  # fmt: skip
+    place = (voc or images).resolve()
+    name = place.parent.name if place.name.lower() in ("images", "jpegimages") else place.name
+    data = _embed(name, found, config, console)
+    if not (data.test & data.labels.labelled).any():
+        raise InputError(f"Expected labelled test images in {labels}, but got none; add a split column or labels.")
+    return data
+
+
+def _embed(name: str, found: Collection, config: Config, console: Console) -> BenchmarkData:
+    from tagweave.encoders.backbones import build_encoder
+    from tagweave.encoders.cache import RecordCache
+    from tagweave.encoders.extract import extract
+    from tagweave.encoders.runners import build_runner
+
+    encoder = build_encoder(**config.encoder.model_dump())
+    cache = RecordCache.of(encoder)
+    with console.progress("embed", "images") as progress:
+        bad = extract(found.manifest, encoder, build_runner(encoder, cache.folder), cache, progress)
+    lost = {item.path for item in bad}
+    kept = np.array([path not in lost for path in found.manifest.paths], dtype=bool)
+    manifest, labels = found.manifest.take(kept), found.labels.take(kept)
+    if len(found.quarantine) + len(lost):
+        console.say(f"{len(found.quarantine) + len(lost)} files or rows are not used")
+    features = cache.features(cache.positions(manifest.digests))
+    return BenchmarkData(name, about(encoder), features, labels, manifest.splits == "test")
+
+
+def about(encoder: Encoder) -> str:
+    """Return name, size and key of an encoder."""
+    return f"{encoder.name} at {encoder.preprocessing.size} px ({encoder.key})"
