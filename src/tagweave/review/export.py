@@ -1,0 +1,190 @@
+"""Decisions as label files and label matrices, for the next fit."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.data.annotations import Annotations
+from tagweave.data.collection import match_rows
+from tagweave.data.formats import read_annotations
+from tagweave.data.formats.csv_onehot import write_csv_onehot
+from tagweave.data.labels import LabelMatrix
+from tagweave.data.manifest import Manifest
+from tagweave.errors import InputError
+from tagweave.review.events import EventLog
+from tagweave.review.ledger import Ledger
+from tagweave.runs import atomic
+from tagweave.steps.stored import load_collection
+
+KINDS = ("decisions", "all")
+LOG_NAME = "review.sqlite"
+
+
+def decided_rows(ledger: Ledger) -> NDArray[np.int64]:
+    """Return the rows with a decision that stands, sorted."""
+    parts = [ledger.decided_rows(key) for key in ledger.vocabulary.names]
+    return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *parts]))
+
+
+def net_labels(ledger: Ledger, rows: NDArray[np.int64], decided_only: bool = False) -> LabelMatrix:
+    """Return what is known of ``rows`` (n,) under the labels in use, sorted by name; unsure is unknown."""
+    keys = sorted(ledger.vocabulary.names, key=lambda key: ledger.vocabulary.names[key])
+    values, known = (np.zeros((len(rows), len(keys)), dtype=bool) for _ in range(2))
+    for place, key in enumerate(keys):
+        column = ledger.column(key, rows)
+        values[:, place] = column.values
+        known[:, place] = column.known & column.decided if decided_only else column.known
+    return LabelMatrix(values, known, tuple(ledger.vocabulary.names[key] for key in keys))
+
+
+def onehot_lines(manifest: Manifest, ledger: Ledger, kind: str, labelled: NDArray[np.int64]) -> Iterator[str]:
+    """Yield the lines of a one-hot label file: 1, 0 and blank for unknown, paths relative to the image folder.
+
+    Args:
+        kind: ``decisions`` for what was decided in the review; ``all`` for that and the labels given before, with
+            the images' splits, which can take the place of the label file.
+        labelled: rows with given labels.
+
+    Raises:
+        InputError: another kind, or a label that such a file cannot name.
+    """
+    if kind not in KINDS:
+        raise InputError(f"Expected an export of {' or '.join(KINDS)}, but got '{kind}'.")
+    decided = decided_rows(ledger)
+    rows = decided if kind == "decisions" else np.union1d(decided, labelled)
+    labels = net_labels(ledger, rows, decided_only=kind == "decisions")
+    _check_header(labels.names)
+    splits = kind == "all"
+    yield _line(["image", *labels.names, *(["split"] if splits else [])])
+    for place in np.flatnonzero(labels.labelled):
+        cells = np.where(labels.known[place], np.where(labels.values[place], "1", "0"), "").tolist()
+        yield _line([manifest.paths[rows[place]], *cells, *([str(manifest.splits[rows[place]])] if splits else [])])
+
+
+def _check_header(names: tuple[str, ...]) -> None:
+    taken = [name for name in names if name.casefold() in ("image", "split", "label", "labels")]
+    if taken or not names:
+        raise InputError(
+            f"Expected labels that can head a column, but got {', '.join(taken) or 'none'}: rename them in the review."
+        )
+
+
+def _line(fields: list[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(fields)
+    return buffer.getvalue()
+
+
+def write_labels(run: Path, path: Path, kind: str) -> int:
+    """Write a run's reviewed labels as a one-hot file, see ``onehot_lines``; return the number of images.
+
+    Raises:
+        InputError: another suffix than ``.csv``, or the run was not reviewed.
+    """
+    if path.suffix != ".csv":
+        raise InputError(f"Expected an output file ending in .csv, but got '{path}'.")
+    manifest, labels = load_collection(run)
+    ledger = _follow(run, manifest, labels)
+    lines = list(onehot_lines(manifest, ledger, kind, np.flatnonzero(labels.labelled)))
+    with atomic(path) as partial:
+        partial.write_text("".join(lines), encoding="utf-8")
+    return len(lines) - 1
+
+
+def next_labels(run: Path, labels: Path | None = None, format: str | None = None) -> Path:
+    """Write the label file for the next fit, ``review/labels.csv`` in the run folder, and return its path.
+
+    It holds the labels of the file ``labels``, or the run's own without one, with the review's decisions over them.
+
+    Raises:
+        InputError: the run was not reviewed, or the label file is not right.
+    """
+    path = run / "review" / "labels.csv"
+    annotations = reviewed_labels(run) if labels is None else with_decisions(read_annotations(labels, format), run)
+    with atomic(path) as partial:
+        write_csv_onehot(partial, annotations)
+    return path
+
+
+def reviewed_labels(run: Path) -> Annotations:
+    """Return the labels that a run was given with the review's decisions over them.
+
+    Raises:
+        InputError: the run was not reviewed.
+    """
+    manifest, labels = load_collection(run)
+    rows = np.flatnonzero(labels.labelled)
+    given = Annotations(
+        labels.take(rows), tuple(manifest.paths[row] for row in rows), tuple(manifest.splits[rows].tolist()),
+        tuple(range(1, len(rows) + 1)), str(run),
+    )  # fmt: skip
+    return with_decisions(given, run)
+
+
+def with_decisions(annotations: Annotations, run: Path) -> Annotations:
+    """Return the rows of a label file with the decisions of a run's review over them.
+
+    A decision counts more than the file; a cell decided as unsure becomes unknown. Labels that were renamed or merged
+    are so in the file's rows too. Decided images that the file does not list follow as rows of their own, blank where
+    nothing was decided; they have the run's split where the file gives splits.
+
+    Raises:
+        InputError: the run was not reviewed, or two rows name one image.
+    """
+    manifest, base = Manifest.load(run / "manifest.parquet"), annotations.labels
+    place = match_rows(replace(annotations, image_folder=manifest.root), manifest.paths, manifest.root)
+    values, known = (np.zeros((len(manifest), len(base.names)), dtype=bool) for _ in range(2))
+    values[place[place >= 0]], known[place[place >= 0]] = base.values[place >= 0], base.known[place >= 0]
+    ledger = _follow(run, manifest, LabelMatrix(values, known, base.names))
+    return _joined(annotations, ledger, place, np.setdiff1d(decided_rows(ledger), place), manifest)
+
+
+def _follow(run: Path, manifest: Manifest, labels: LabelMatrix) -> Ledger:
+    """Return the ledger of a run's log over given labels (N, C)."""
+    path = run / LOG_NAME
+    if not path.is_file():
+        raise InputError(f"Expected a review log at {path}, but there is none: run 'tagweave review {run}' first.")
+    column = {name: place for place, name in enumerate(labels.names)}
+
+    def given(key: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        if key not in column:
+            return np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
+        return labels.values[rows, column[key]], labels.known[rows, column[key]]
+
+    ledger, log = Ledger(labels.names, manifest.paths, given), EventLog(path)
+    ledger.follow(log.since(0))
+    log.close()
+    return ledger
+
+
+def _joined(
+    annotations: Annotations, ledger: Ledger, place: NDArray[np.int64], new: NDArray[np.int64], manifest: Manifest
+) -> Annotations:
+    """Return the file's rows as the ledger has them, then the ``new`` ones; rows without a file stay unknown."""
+    found = place >= 0
+    listed = net_labels(ledger, place[found])
+    added = net_labels(ledger, new)
+    values, known = (np.zeros((len(place) + len(new), len(listed.names)), dtype=bool) for _ in range(2))
+    values[: len(place)][found], known[: len(place)][found] = listed.values, listed.known
+    values[len(place) :], known[len(place) :] = added.values, added.known
+    splits = manifest.splits[new].tolist() if any(annotations.splits) else [""] * len(new)
+    return replace(
+        annotations,
+        labels=LabelMatrix(values, known, listed.names),
+        images=(*annotations.images, *(manifest.paths[row] for row in new)),
+        splits=(*annotations.splits, *splits),
+        lines=(*annotations.lines, *(max(annotations.lines, default=0) + 1 + n for n in range(len(new)))),
+        notes=(*annotations.notes, _account(ledger, len(new))),
+    )
+
+
+def _account(ledger: Ledger, added: int) -> str:
+    gone = f", {ledger.elsewhere} more are on images that the run does not hold" if ledger.elsewhere else ""
+    return f"{ledger.decisions} review decisions applied, {added} images added{gone}"

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tagweave.errors import InputError
+from tagweave.review.commands import review
+from tagweave.review.desk import Change, Desk
+from tagweave.review.server import ADDRESS, USUAL_PORT, listen
+
+app = typer.Typer()
+app.command()(review)
+
+
+def run_command(*words: str | Path) -> tuple[str, BaseException | None]:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    return done.output, done.exception
+
+
+def test_export_writes_what_was_decided(desk: Desk, run: Path, tmp_path: Path) -> None:
+    desk.decide("window", "gesture", "q", "dog", [Change("dog", "no", (desk.ids[7],), True)])
+    said, _ = run_command(run, "--export", tmp_path / "out.csv")
+    assert said == f"1 images written to {tmp_path / 'out.csv'}\n"
+    assert (tmp_path / "out.csv").read_text() == "image,cat,dog\nsub/0007.png,,0\n"
+    run_command(run, "--export", tmp_path / "all.csv", "--all", "--quiet")
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 6
+
+
+def test_wrong_use_is_told(run: Path, tmp_path: Path) -> None:
+    for words, fault in (
+        ((run, "--all"), "Expected --export FILE with --all."),
+        ((run, "--export", tmp_path / "out.csv"), "Expected a review log at"),
+        ((tmp_path,), "Expected a run folder"),
+    ):
+        error = run_command(*words)[1]
+        assert isinstance(error, InputError)
+        assert str(error).startswith(fault)
+
+
+def test_only_this_computer_is_listened_to() -> None:
+    with listen(0) as found:
+        assert found.getsockname()[0] == ADDRESS == "127.0.0.1"
+        taken = found.getsockname()[1]
+        with pytest.raises(InputError, match=f"Expected a free port, but {taken} cannot be had .*: give another with"):
+            listen(taken)
+
+
+def test_another_port_is_taken_where_the_usual_one_is_not_free() -> None:
+    with socket.socket() as holder:
+        try:
+            holder.bind((ADDRESS, USUAL_PORT))
+            holder.listen()
+        except OSError:
+            pass  # somebody else holds it, which serves as well
+        with listen(None) as found:
+            assert found.getsockname()[1] != USUAL_PORT

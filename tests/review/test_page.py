@@ -1,0 +1,200 @@
+"""The page in a real browser: a person works by keyboard, the server is restarted, nothing is lost."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hand_made import write_run
+
+from tagweave.review.export import write_labels
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if os.path.exists(path)), None)  # noqa: PTH110
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium at /usr/bin/chromium (apt-get install chromium)"),
+]
+COMMAND = "import typer; from tagweave.review.commands import review; typer.run(review)"
+IN_VIEW = """() => {
+  const box = document.getElementById("scroller").getBoundingClientRect();
+  return [...document.querySelectorAll(".tile")].filter((tile) => {
+    const { top, bottom } = tile.getBoundingClientRect();
+    return top >= box.top - 1 && bottom <= box.bottom + 1;
+  }).map((tile) => [tile.getAttribute("aria-label").split(":")[0], tile.dataset.value]);
+}"""
+
+
+class Served:
+    """A review server of its own process."""
+
+    def __init__(self, run: Path, port: int = 0) -> None:
+        words = [sys.executable, "-c", COMMAND, str(run), "--port", str(port)]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line.startswith("Review page, control-C ends it: http://127.0.0.1:"), self.process.stderr.read()
+        self.link = line.split()[-1]
+        self.port = int(self.link.split(":")[2].split("/")[0])
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(how)
+        self.process.wait(20)
+
+
+@contextmanager
+def opened_page(width: int = 420, height: int = 560, scheme: str = "light") -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page = context.new_page()
+        page.faults = []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("console", lambda said: page.faults.append(said.text) if "Content Security" in said.text else None)
+        yield page
+        assert page.faults == []
+        chromium.close()
+
+
+def wait_for_decisions(page: Any, count: int) -> None:
+    sync_api.expect(page.locator("#figures")).to_have_text(re.compile(f"^{count} decisions"))
+
+
+def accept_page(page: Any, flips: int) -> dict[str, str]:
+    """Flip the first images in view, accept what is in view, and return what was accepted."""
+    page.wait_for_selector(".tile")
+    page.wait_for_timeout(100)  # the sheet scrolls
+    for number in range(flips):
+        page.keyboard.press(str(number + 1))
+    shown = dict(page.evaluate(IN_VIEW))
+    page.keyboard.press("Enter")
+    return shown
+
+
+def read_cells(path: Path, label: str = "cat") -> dict[str, str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["image"]: {"1": "yes", "0": "no", "": "unsure"}[row[label]] for row in csv.DictReader(file)}
+
+
+def test_thirty_images_by_keyboard_three_undone_over_a_restart(tmp_path: Path) -> None:
+    run, gestures = write_run(tmp_path, images=90), []
+    served = Served(run)
+    with opened_page() as page:
+        page.goto(served.link)
+        page.wait_for_selector(".tile")
+        assert "token" not in page.url
+        while sum(map(len, gestures)) < 30:
+            gestures.append(accept_page(page, flips=len(gestures) % 3))
+            wait_for_decisions(page, sum(map(len, gestures)))
+        assert len({image for gesture in gestures for image in gesture}) == sum(map(len, gestures)) >= 30
+        for _ in range(3):
+            page.keyboard.press("z")
+            gestures.pop()
+            wait_for_decisions(page, sum(map(len, gestures)))
+        served.end(signal.SIGKILL)
+
+        served = Served(run, served.port)
+        page.goto(served.link)
+        page.wait_for_selector(".tile")
+        wait_for_decisions(page, sum(map(len, gestures)))
+        page.keyboard.press("z")  # undo is kept
+        gestures.pop()
+        wait_for_decisions(page, sum(map(len, gestures)))
+        page.reload()
+        for flips in (2, 0, 1):
+            gestures.append(accept_page(page, flips))
+            wait_for_decisions(page, sum(map(len, gestures)))
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export").click()
+            page.get_by_role("link", name=re.compile("^Decisions")).click()
+        download.value.save_as(tmp_path / "page.csv")
+    served.end()
+    assert served.process.returncode == 0
+    expected = {image: value for gesture in gestures for image, value in gesture.items()}
+    assert "yes" in expected.values()
+    assert read_cells(tmp_path / "page.csv") == expected
+    write_labels(run, tmp_path / "command.csv", "decisions")
+    assert (tmp_path / "command.csv").read_bytes() == (tmp_path / "page.csv").read_bytes()
+
+
+def test_decisions_wait_while_the_server_is_away(tmp_path: Path) -> None:
+    run = write_run(tmp_path, images=40)
+    served = Served(run)
+    with opened_page() as page:
+        page.goto(served.link)
+        accept_page(page, 0)
+        sync_api.expect(page.locator("#live")).to_have_text(re.compile("decisions saved"))
+        served.end()
+        page.keyboard.press("a")
+        shown = accept_page(page, 0)
+        sync_api.expect(page.locator("#alarm")).to_have_text(re.compile("1 unsent"))
+        served = Served(run, served.port)
+        other = page.context.new_page()  # the new link leaves its cookie in the same browser
+        other.goto(served.link)
+        sync_api.expect(page.locator("#alarm")).to_be_hidden(timeout=10_000)
+    served.end()
+    write_labels(run, tmp_path / "out.csv", "decisions")
+    assert shown.items() <= read_cells(tmp_path / "out.csv").items()
+    assert set(shown.values()) == {"yes"}
+
+
+def test_one_image_at_a_time_by_keyboard(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    served = Served(run)
+    with opened_page(1440, 900) as page:
+        page.goto(served.link)
+        page.wait_for_selector(".tile")
+        page.keyboard.press("m")
+        page.wait_for_selector(".chip")
+        name = page.locator(".file").text_content()
+        page.keyboard.press("/")
+        page.keyboard.type("dog")
+        assert page.locator(".chip").count() == 1
+        page.keyboard.press("Tab")
+        page.keyboard.press("u")
+        page.keyboard.press("n")
+        page.keyboard.press("Enter")
+        wait_for_decisions(page, 2)
+        assert page.locator(".file").text_content() != name
+    served.end()
+    write_labels(run, tmp_path / "out.csv", "decisions")
+    assert read_cells(tmp_path / "out.csv") == {name: "no"}
+    assert read_cells(tmp_path / "out.csv", "dog") == {name: "unsure"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1440, 900)])
+def test_nothing_overlaps_and_every_control_has_a_name(tmp_path: Path, width: int, height: int, scheme: str) -> None:
+    served = Served(write_run(tmp_path, images=40))
+    with opened_page(width, height, scheme) as page:
+        page.goto(served.link)
+        page.wait_for_selector(".tile")
+        for key in ("", "i", "m"):
+            if key:
+                page.keyboard.press(key)
+            page.wait_for_timeout(300)
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            assert page.evaluate(OVERLAPS) == []
+            assert page.evaluate(UNNAMED) == []
+        assert page.evaluate("document.documentElement.lang") == "en"
+    served.end()
+
+
+OVERLAPS = """() => {
+  const parts = "header button, header .run, header .figures, footer button, footer p, main, aside";
+  const seen = [...document.querySelectorAll(parts)].filter((one) => one.offsetParent && !one.closest(".queues"));
+  const boxes = seen.map((one) => [one.id || one.textContent, one.getBoundingClientRect()]);
+  const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+  return boxes.flatMap(([name, a], n) =>
+    boxes.slice(n + 1).filter(([, b]) => meet(a, b)).map(([other]) => `${name} x ${other}`));
+}"""
+UNNAMED = """() => [...document.querySelectorAll("button, input, select, a")].filter((one) => one.offsetParent &&
+  !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length)).map((one) => one.outerHTML)"""
