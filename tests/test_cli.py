@@ -18,7 +18,10 @@ from tagweave.api import Run
 from tagweave.runs import read_json
 
 Command = Callable[..., Any]
-COMMANDS = ("fit", "check", "embed", "propagate", "train", "evaluate", "report", "demo", "predict")
+COMMANDS = (
+    "fit", "check", "embed", "propagate", "train", "evaluate", "report", "demo", "predict", "review", "export", "serve",
+    "convert", "data",
+)  # fmt: skip
 HEAVY = {
     "torch",
     "torchvision",
@@ -234,7 +237,7 @@ def test_a_word_without_a_vector_and_the_ways_out(drawn: Drawn, tagweave: Comman
         (("--set", "train.epochs=many"), "train.epochs: input should be a valid integer"),
         (("--config", "none.toml"), "Expected a configuration file at none.toml, but got: No such file or directory."),
         (("--label-words", "sea"), 'Expected --label-words "label=other words", but got "sea".'),
-        (("--format", "coco"), "Expected a label format of csv-list, csv-onehot, voc, but got 'coco'"),
+        (("--format", "coc"), "Expected a label format of csv-list, csv-onehot, parquet, folders,"),
         (("--label-budget", "500"), "Expected a label budget of at most 37, the labelled images, but got 500.0."),
         (("--seed", "-1"), "seed: input should be greater than or equal to 0, but got -1."),
     ],
@@ -248,7 +251,7 @@ def test_bad_settings(words: tuple[str, ...], text: str, drawn: Drawn, tagweave:
     ("words", "text"),
     [
         (("fit",), "Expected a folder of images (or --voc FOLDER), but got none; see tagweave fit --help."),
-        (("fit", "nowhere", "-l", "x.csv"), "Expected a label file or a VOC folder at"),
+        (("fit", "nowhere", "-l", "x.csv"), "Expected a label file or folder at"),
         (("embed", "nowhere"), "nowhere, but nothing is there."),
         (("train", "runs/nowhere"), "Expected labels to learn from, but got none; give some with --labels FILE"),
         (("fit", "--voc", "nowhere"), "nowhere, but nothing is there."),
@@ -283,7 +286,8 @@ def test_too_few_images(drawn: Drawn, tagweave: Command) -> None:
 def test_an_unknown_output_form_is_told_before_the_work(finished: Run, drawn: Drawn, tagweave: Command) -> None:
     said = tagweave("predict", finished.folder, drawn.images, "--out", "p.xls")
     assert said.code == 2
-    assert said.err == "error: Expected an output file ending in .csv, .jsonl, .parquet, but got 'p.xls'.\n"
+    endings = ".csv, .jsonl, .parquet, .coco.json, .label-studio.json, .fiftyone.json"
+    assert said.err == f"error: Expected an output file ending in {endings}, but got 'p.xls'.\n"
 
 
 def test_strict_stops_at_bad_images(drawn: Drawn, tagweave: Command) -> None:

@@ -12,8 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from tagweave import __version__
+from tagweave.benchmark.commands import app as benchmark
+from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
+from tagweave.export.commands import export
+from tagweave.review.commands import review
+from tagweave.serve.commands import serve
 
+OUT_HELP = ".csv, .jsonl, .parquet, .coco.json, .label-studio.json or .fiftyone.json; labels are printed when absent"
 INTERRUPTED = 130  # typer's exit code after control-C
 
 app = typer.Typer(
@@ -27,12 +33,12 @@ Images = Annotated[
     Path | None, typer.Argument(help="folder of images, or a run folder to continue", show_default=False)
 ]
 Labels = Annotated[
-    Path | None, typer.Option("--labels", "-l", help="label file: CSV list or one-hot", show_default=False)
+    Path | None, typer.Option("--labels", "-l", help="label file or folder, see --format", show_default=False)
 ]
 Voc = Annotated[
     Path | None, typer.Option(help="a VOC folder (VOC2007) instead of images and labels", show_default=False)
 ]
-Format = Annotated[str | None, typer.Option(help="label format; guessed when absent", show_default=False)]
+Format = Annotated[str | None, typer.Option(help=FORMAT_HELP, show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME by default", show_default=False)]
 Preset = Annotated[str | None, typer.Option(help="fast, paper or tiny; fast when absent", show_default=False)]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file over the preset", show_default=False)]
@@ -43,6 +49,18 @@ LabelWords = Annotated[
 Budget = Annotated[
     float | None,
     typer.Option(help="keep only this share (or number) of the labels, for experiments", show_default=False),
+]
+Precision = Annotated[
+    float | None,
+    typer.Option(help="share of right ones wanted among accepted labels; 0.8 when absent", show_default=False),
+]
+Reviewed = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume-labels",
+        show_default=False,
+        help="a reviewed run folder: its decisions count over --labels, or over that run's own labels without them",
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="stop instead of putting bad files to quarantine")]
 Seed = Annotated[int | None, typer.Option(help="of every random draw; 0 by default", show_default=False)]
@@ -64,10 +82,12 @@ def _register(step: str, about: str, example: str) -> None:
     def command(
         images: Images = None, labels: Labels = None, voc: Voc = None, format: Format = None, out: Out = None,
         preset: Preset = None, config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
-        label_budget: Budget = None, strict: Strict = False, seed: Seed = None, quiet: Quiet = False,
-        json: Json = False,
+        label_budget: Budget = None, precision: Precision = None, strict: Strict = False, seed: Seed = None,
+        resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
     ) -> None:  # fmt: skip
-        changes = [*(set or []), *_changes(label_budget, strict, seed)]
+        changes = [*(set or []), *_changes(label_budget, precision, strict, seed)]
+        if resume_labels is not None:
+            images, labels, format = _resume(resume_labels, images, labels, format)
         run = _run_job(_UNTIL[step], images, labels, voc, format, out, preset, config, changes, label_words, quiet)
         _show(run.folder, _UNTIL[step], json, quiet)
 
@@ -91,6 +111,10 @@ for _step, _about, _example in (
     ("report", "Write report.html.", "tagweave report runs/photos"),
 ):  # fmt: skip
     _register(_step, _about, _example)
+
+for _command in (review, export, serve, convert, data):
+    app.command()(_command)
+app.add_typer(benchmark)
 
 
 @app.command()
@@ -122,9 +146,7 @@ def demo(
 def predict(
     run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help=".csv, .jsonl or .parquet; labels are printed when absent")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -158,8 +180,22 @@ def _predicted(scored: Any, row: int) -> dict[str, Any]:
     return {"image": scored.images[row], "labels": scored.labels()[row], "probabilities": probabilities}
 
 
-def _changes(budget: float | None, strict: bool, seed: int | None) -> list[str]:
+def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: str | None) -> tuple[Path, Path, str]:
+    """Return the image folder, the label file with the review's decisions, and its format."""
+    from tagweave.review.export import next_labels
+    from tagweave.runs import read_json
+
+    if images is None:
+        job = reviewed / "job.json"
+        if not job.is_file():
+            raise InputError(f"Expected a reviewed run folder (with job.json) at {reviewed}, but there is none.")
+        images = Path(read_json(job)["images"])
+    return images, next_labels(reviewed, labels, format), "csv-onehot"
+
+
+def _changes(budget: float | None, precision: float | None, strict: bool, seed: int | None) -> list[str]:
     changes = [] if budget is None else [f"data.label_budget={budget}"]
+    changes += [] if precision is None else [f"graph.precision={precision}"]
     changes += ["data.strict=true"] if strict else []
     return [*changes, f"seed={seed}"] if seed is not None else changes
 

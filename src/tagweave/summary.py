@@ -68,6 +68,8 @@ def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
     for name, value in facts.items():
         rows = value.items() if isinstance(value, dict) else [(name, value)]
         for key, number in rows:
+            if isinstance(number, dict | list):
+                continue  # tables and sentences have their own places
             console.print(f"  {key.replace('_', ' ')}: {number}", soft_wrap=True)
 
 
