@@ -22,9 +22,10 @@ from tagweave.errors import InputError
 from tagweave.runs import read_json, write_json
 
 if TYPE_CHECKING:
+    from tagweave.model.joint import JointHead
     from tagweave.model.mscnn_lce import MSCNNLCE
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Classifier:
         thresholds: (C,) tuned on validation images; a label is predicted from its threshold up.
         calibration: of logits.
         encoder: how to build the encoder; ``encoder_key`` is what its numbers depend on.
+        head: from stage maps and pooled features to logits: the network alone, or joined with a linear classifier.
     """
 
     names: tuple[str, ...]
@@ -45,7 +47,7 @@ class Classifier:
     encoder_key: str
     layout: Layout
     model: ModelConfig
-    head: MSCNNLCE
+    head: MSCNNLCE | JointHead
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the label side is folded."""
@@ -57,7 +59,7 @@ class Classifier:
             "format": FORMAT, "tagweave": __version__, "classes": list(self.names),
             "thresholds": self.thresholds.tolist(), "calibration": self.calibration.to_json(),
             "encoder": self.encoder.model_dump(), "encoder_key": self.encoder_key,
-            "layout": asdict(self.layout), "model": self.model.model_dump(),
+            "layout": asdict(self.layout), "model": self.model.model_dump(), "joint": hasattr(self.head, "linear"),
         }  # fmt: skip
         write_json(folder / "model.json", about)
 
@@ -79,7 +81,7 @@ class Classifier:
             raise InputError(f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}.")
         layout = _layout(about["layout"])
         model = ModelConfig.model_validate(about["model"])
-        head = empty_head(model, layout, len(about["classes"]))
+        head = empty_head(model, layout, len(about["classes"]), about["joint"])
         head.load_state_dict(load_state(folder / "model.safetensors"))
         return cls(
             names=tuple(about["classes"]),
@@ -146,5 +148,5 @@ def _layout(content: dict[str, Any]) -> Layout:
     return Layout(
         maps=tuple((int(c), int(h), int(w)) for c, h, w in content["maps"]),
         strides=tuple(content["strides"]),
-        features=int(content["features"]),
+        parts=tuple(content["parts"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,21 +38,26 @@ def pool_mean(features: NDArray[np.floating]) -> NDArray[np.float32]:
     return features.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def unit_features(features: NDArray[np.floating], mean: NDArray[np.float32], parts: int = 1) -> NDArray[np.float32]:
+def unit_features(
+    features: NDArray[np.floating], mean: NDArray[np.float32], parts: Sequence[int] = ()
+) -> NDArray[np.float32]:
     """Return x (N, D) float32: centred on ``mean``, then L2-normalised; a row equal to the mean stays zero.
 
-    With ``parts`` above 1 the D columns are that many equal parts (average and maximum), each normalised on its own
-    and given the same weight.
+    With ``parts`` the D columns are parts of these widths (averages and maxima of several maps), each normalised on
+    its own and given the same weight.
 
     Raises:
         InputError: a feature is not a finite number; the rows are named.
     """
     _check_finite(features)
-    centred = (features.astype(np.float32) - mean).reshape(len(features), parts, -1)
-    length = np.linalg.norm(centred, axis=2, keepdims=True)
-    rounding = np.maximum(ROUNDING * np.linalg.norm(mean.reshape(parts, -1), axis=1)[:, None], 1e-12)
-    norm = length * np.float32(parts**0.5)
-    return np.divide(centred, norm, out=np.zeros_like(centred), where=length > rounding).reshape(features.shape)
+    cuts = np.cumsum(parts)[:-1]
+    unit = features.astype(np.float32) - mean
+    for part, centre in zip(np.split(unit, cuts, axis=1), np.split(mean, cuts), strict=True):  # views
+        length = np.linalg.norm(part, axis=1, keepdims=True)
+        rounding = max(ROUNDING * float(np.linalg.norm(centre)), 1e-12)
+        scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > rounding)
+        part *= scale / np.float32(max(len(parts), 1) ** 0.5)
+    return unit
 
 
 def _check_finite(features: NDArray[np.floating]) -> None:

@@ -15,12 +15,12 @@ from tagweave.encoders.backbones import Layout
 from tagweave.model.attention import StageAttention
 from tagweave.model.cooccurrence import cooccurrence_matrix, normalised_adjacency
 from tagweave.model.fusion import DotFusion, MFBFusion
+from tagweave.model.joint import JointHead
 from tagweave.model.label_gcn import LabelGCN
 from tagweave.model.mscnn_lce import MSCNNLCE
 from tagweave.model.pooled import PooledFeature, channel_statistics
 
 RAREST = 1e-3  # rates are kept this far from 0 and 1 where a logit starts from them
-PARTS = 2  # the encoder's pooled feature is average and maximum
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,18 @@ def build_head(
         mean, std = channel_statistics(sample)
         stage.channel_mean.copy_(mean)
         stage.channel_std.copy_(std)
-    return _assemble(config, stages, PooledFeature(features.mean(dim=0), PARTS), facts)
+    return _assemble(config, stages, PooledFeature(features.mean(dim=0), layout.parts), facts)
 
 
-def empty_head(config: ModelConfig, layout: Layout, labels: int) -> MSCNNLCE:
+def empty_head(config: ModelConfig, layout: Layout, labels: int, joint: bool = False) -> MSCNNLCE | JointHead:
     """Build a folded head of the right shapes for a state to be loaded into."""
     blank = LabelFacts(np.zeros((labels, labels)), np.full(labels, 0.5), np.zeros((labels, 1), dtype=np.float32))
-    pooled = PooledFeature(torch.zeros(layout.features), PARTS)
+    pooled = PooledFeature(torch.zeros(layout.features), layout.parts)
     head = _assemble(config, _stages(config, layout), pooled, blank)
     head.fold()
-    return head
+    if not joint:
+        return head
+    return JointHead(head, torch.ones(labels), torch.zeros(labels), nn.Linear(layout.features, labels))
 
 
 def _stages(config: ModelConfig, layout: Layout) -> list[StageAttention]:

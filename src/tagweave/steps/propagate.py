@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from tagweave.config import GraphConfig
 from tagweave.data.labels import LabelMatrix
+from tagweave.encoders.backbones import Layout
 from tagweave.runs import atomic
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_labels
 
+PARTS = {"stages": None, "average+max": 2, "average": 1}  # of the pooled feature, from the first
 
-def graph_settings(config: GraphConfig) -> Any:
-    """Return the numerical core's settings of a configuration."""
+
+def graph_settings(config: GraphConfig, layout: Layout) -> Any:
+    """Return the numerical core's settings of a configuration and of the encoder's pooled feature."""
     from tagweave.graph.image_graph import GraphSettings
 
     shared = config.model_dump(exclude={"features", "precision"})
-    return GraphSettings(parts=2 if config.features == "average+max" else 1, **shared)
+    return GraphSettings(parts=layout.parts[: PARTS[config.features]], **shared)
 
 
 def propagate(job: Job, key: str) -> Mapping[str, Any]:
@@ -37,30 +40,33 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
 
     manifest, labels = load_collection(job.folder)
     cache, positions = open_records(job, manifest)
-    width = cache.layout.features if job.config.graph.features == "average+max" else cache.layout.features // 2
-    features = cache.features(positions)[:, :width]
+    settings = graph_settings(job.config.graph, cache.layout)
+    features = cache.features(positions)[:, : sum(settings.parts)]
     pool, test = np.flatnonzero(manifest.splits != "test"), manifest.rows("test")
     job.console.say(f"propagate: graph of {len(pool):,} images, {job.config.graph.k} neighbours")
-    graph = build_graph(features[pool], graph_settings(job.config.graph))
+    graph = build_graph(features[pool], settings)
     pool_labels = labels.take(pool)
     val = np.flatnonzero(manifest.splits[pool] == "val")
     honest = spread_labels(graph, pool_labels.hide(val), job.config.seed)
     final = spread_labels(graph, pool_labels, job.config.seed) if len(val) else honest
-    teacher, calibration = fit_linear(graph.unit, honest.labels)
-
+    for stage, found in (("choice", honest), ("final", final)):
+        targets = pseudo_labels(found.probabilities, found.labels, found.reached, job.config.graph.precision)
+        decided = targets.decided(found.labels)
+        with atomic(job.folder / "graph" / f"{stage}.npz") as partial:
+            np.savez_compressed(
+                partial, pool=pool, probabilities=found.probabilities.astype(np.float32), reached=found.reached,
+                decided_values=decided.values, decided_known=decided.known,
+            )  # fmt: skip
     by_graph, by_ridge = (np.zeros(labels.values.shape, dtype=np.float32) for _ in range(2))
-    by_graph[pool] = honest.probabilities
-    by_ridge[pool] = calibration.apply(teacher.score(graph.unit))
-    if len(test):
-        by_graph[test] = honest.score_new(features[test])
-        by_ridge[test] = calibration.apply(teacher.score(honest.unit_of(features[test])))
-    targets = pseudo_labels(honest.probabilities, honest.labels, honest.reached, job.config.graph.precision)
-    decided = targets.decided(honest.labels)
+    for found, rows in ((final, np.arange(len(pool))), (honest, val)):
+        teacher, calibration = fit_linear(graph.unit, found.labels)
+        by_graph[pool[rows]] = found.probabilities[rows]
+        by_ridge[pool[rows]] = calibration.apply(teacher.score(graph.unit[rows]))
+        if len(test) and found is final:
+            by_graph[test] = found.score_new(features[test])
+            by_ridge[test] = calibration.apply(teacher.score(found.unit_of(features[test])))
     with atomic(job.folder / "graph" / "scores.npz") as partial:
-        np.savez_compressed(
-            partial, pool=pool, graph=by_graph, ridge=by_ridge, reached=honest.reached,
-            decided_values=decided.values, decided_known=decided.known,
-        )  # fmt: skip
+        np.savez_compressed(partial, pool=pool, graph=by_graph, ridge=by_ridge, reached=final.reached)
     accepted = pseudo_labels(final.probabilities, final.labels, final.reached, job.config.graph.precision)
     probabilities = by_graph.copy()
     probabilities[pool] = final.probabilities

@@ -49,7 +49,8 @@ class Progress:
 
 def train(
     head: nn.Module, data: TrainingSet, validation: Validation, config: TrainConfig, *,
-    seed: int, folder: Path, key: str, report: Callable[[int, int, dict[str, Any]], None] | None = None,
+    seed: int, folder: Path, key: str, stop: int | None = None,
+    report: Callable[[int, int, dict[str, Any]], None] | None = None,
 ) -> tuple[dict[str, Any], ...]:  # fmt: skip
     """Train ``head`` and leave the chosen weights in it; return the history, one record per epoch.
 
@@ -63,6 +64,7 @@ def train(
         config: how. seed: of order, dropout and nothing else.
         folder: checkpoints (``last.pt``, ``best.safetensors``) and ``history.jsonl``.
         key: names what the training depends on; a checkpoint with another key is not continued.
+        stop: the epoch after which to stop; the learning rate goes as if all epochs were run.
         report: called after each epoch with (epoch, epochs, record).
 
     Raises:
@@ -72,7 +74,8 @@ def train(
     optimiser = build_optimiser(head, config)
     at = _resume(folder / "last.pt", key, head, average, optimiser)
     loss = build_loss(config.loss)
-    while at.epoch < config.epochs and not _is_stale(at, config):
+    last = min(config.epochs, stop or config.epochs)
+    while at.epoch < last and not _is_stale(at, config):
         began = time.perf_counter()
         mean_loss = _run_epoch(head, average, optimiser, loss, data, config, at, seed)
         at.epoch += 1
@@ -87,7 +90,7 @@ def train(
         at.history = (*at.history, record)
         _save(folder, key, head, average, optimiser, at)
         if report:
-            report(at.epoch, config.epochs, record)
+            report(at.epoch, last, record)
     head.load_state_dict(load_state(folder / "best.safetensors"))
     return at.history
 
