@@ -118,7 +118,7 @@ class TrainConfig(Section):
     labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
     refit: bool = Field(True, description="train once more with the validation images, as long as they chose")
-    joint: bool = Field(True, description="average the network with a closed-form classifier of the same targets")
+    joint: bool = Field(True, description="join the network with what propagation says, as suits")
 
 
 class Config(Section):

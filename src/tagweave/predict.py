@@ -37,7 +37,8 @@ class Classifier:
         thresholds: (C,) tuned on validation images; a label is predicted from its threshold up.
         calibration: of logits.
         encoder: how to build the encoder; ``encoder_key`` is what its numbers depend on.
-        head: from stage maps and pooled features to logits: the network alone, or joined with a linear classifier.
+        head: from stage maps and pooled features to logits: the network alone, or joined with what
+            propagation says.
     """
 
     names: tuple[str, ...]
@@ -59,7 +60,7 @@ class Classifier:
             "format": FORMAT, "tagweave": __version__, "classes": list(self.names),
             "thresholds": self.thresholds.tolist(), "calibration": self.calibration.to_json(),
             "encoder": self.encoder.model_dump(), "encoder_key": self.encoder_key,
-            "layout": asdict(self.layout), "model": self.model.model_dump(), "joint": hasattr(self.head, "linear"),
+            "layout": asdict(self.layout), "model": self.model.model_dump(),
         }  # fmt: skip
         write_json(folder / "model.json", about)
 
@@ -70,7 +71,7 @@ class Classifier:
         Raises:
             InputError: no model there, or one of another format.
         """
-        from tagweave.model.build import empty_head
+        from tagweave.model.build import restore_head
         from tagweave.training.checkpoint import load_state
 
         path = folder / "model.json"
@@ -81,8 +82,7 @@ class Classifier:
             raise InputError(f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}.")
         layout = _layout(about["layout"])
         model = ModelConfig.model_validate(about["model"])
-        head = empty_head(model, layout, len(about["classes"]), about["joint"])
-        head.load_state_dict(load_state(folder / "model.safetensors"))
+        head = restore_head(model, layout, len(about["classes"]), load_state(folder / "model.safetensors"))
         return cls(
             names=tuple(about["classes"]),
             thresholds=np.array(about["thresholds"]),
@@ -91,7 +91,7 @@ class Classifier:
             encoder_key=about["encoder_key"],
             layout=layout,
             model=model,
-            head=head.eval(),
+            head=head,
         )
 
     @cached_property

@@ -13,7 +13,7 @@ SYSTEMS = {
     "ridge": "ridge, labelled images only",
     "graph": "propagated labels",
     "network": "network",
-    "classifier": "network and linear, joined",
+    "classifier": "network and propagation, joined",
 }
 SHOWN_LABELS = 30  # more are left to the report
 

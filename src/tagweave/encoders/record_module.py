@@ -49,7 +49,7 @@ class RecordModule(nn.Module):
 
     @torch.inference_mode()
     def shapes(self, size: int) -> tuple[tuple[Shape, ...], tuple[int, ...], tuple[int, ...]]:
-        """Return the stored maps' shapes, the strides of the backbone's own maps, and the widths of the pooled parts."""
+        """Return the stored maps' shapes, the strides of the backbone's own maps, and the pooled parts' widths."""
         maps, last = self.stages(torch.zeros(1, size, size, 3, dtype=torch.uint8))
         stored = [self._shrink(stage) for stage in maps]
         shapes = tuple(tuple(int(side) for side in stage.shape[1:]) for stage in stored)

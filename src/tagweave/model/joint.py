@@ -1,4 +1,4 @@
-"""The network and a closed-form linear classifier, averaged into one head."""
+"""The network and what propagation says of new images, joined into one head."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ import torch
 from torch import Tensor, nn
 
 from tagweave.model.mscnn_lce import MSCNNLCE, HeadOutput
+from tagweave.model.propagated import PropagatedScore
 
-LEAST = 1e-4  # probabilities are kept this far from 0 and 1, so that their logits are finite
+LEAST = 1e-5  # probabilities are kept this far from 0 and 1, so that their logits are finite
 
 
 class JointHead(nn.Module):
-    """Average two probabilities per label: p = (sigmoid(a z + b) + clip(V x̄ + v, 0, 1)) / 2, given as its logit.
+    """Mix two probabilities per label, p = share sigmoid(slope z + offset) + (1 - share) p', given as p's logit.
 
-    z are the network's logits, a and b (C,) their calibration, x̄ the pooled feature made ready. On few labels the two
-    err differently, and their mean errs less than either.
+    z are the network's logits, slope and offset (C,) their calibration, p' what propagation says. On few labels the
+    two err differently, and the mixture errs less than either.
 
     Args:
         network: the trained network.
-        scale, shift: a and b.
-        linear: V and v, from x̄ to a probability per label.
+        propagated: gives p' from the network's x̄.
+        slope, offset: (C,).
+        share: of the network, in [0, 1].
     """
 
-    scale: Tensor
-    shift: Tensor
+    slope: Tensor
+    offset: Tensor
+    share: Tensor
 
-    def __init__(self, network: MSCNNLCE, scale: Tensor, shift: Tensor, linear: nn.Linear) -> None:
+    def __init__(
+        self, network: MSCNNLCE, propagated: PropagatedScore, slope: Tensor, offset: Tensor, share: Tensor
+    ) -> None:
         super().__init__()
-        self.network, self.linear = network, linear
-        self.register_buffer("scale", scale)
-        self.register_buffer("shift", shift)
+        self.network, self.propagated = network, propagated
+        self.register_buffer("slope", slope)
+        self.register_buffer("offset", offset)
+        self.register_buffer("share", share)
 
     def fold(self) -> None:
         """Replace the network's label side by one constant tensor."""
@@ -40,7 +46,7 @@ class JointHead(nn.Module):
     def forward(self, maps: Sequence[Tensor], feature: Tensor) -> HeadOutput:
         """Score a batch: L stage maps (B, channels, H, W) and raw pooled features (B, D)."""
         output = self.network(maps, feature)
-        by_network = torch.sigmoid(output.logits * self.scale + self.shift)
-        by_features = self.linear(self.network.pooled(feature)).clamp(0.0, 1.0)
-        mean = (0.5 * (by_network + by_features)).clamp(LEAST, 1.0 - LEAST)
-        return HeadOutput(torch.logit(mean), output.auxiliary, output.attention)
+        by_network = torch.sigmoid(output.logits * self.slope + self.offset)
+        by_propagation = self.propagated(self.network.pooled(feature))
+        mixed = self.share * by_network + (1.0 - self.share) * by_propagation
+        return HeadOutput(torch.logit(mixed, eps=LEAST), output.auxiliary, output.attention)

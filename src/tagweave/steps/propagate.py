@@ -12,6 +12,7 @@ from tagweave.config import GraphConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.encoders.backbones import Layout
 from tagweave.runs import atomic
+from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_labels
@@ -57,6 +58,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
                 partial, pool=pool, probabilities=found.probabilities.astype(np.float32), reached=found.reached,
                 decided_values=decided.values, decided_known=decided.known,
             )  # fmt: skip
+        save_inductive(job.folder / "graph" / f"inductive-{stage}.npz", found, job.config.seed)
     by_graph, by_ridge = (np.zeros(labels.values.shape, dtype=np.float32) for _ in range(2))
     for found, rows in ((final, np.arange(len(pool))), (honest, val)):
         teacher, calibration = fit_linear(graph.unit, found.labels)

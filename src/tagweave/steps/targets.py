@@ -16,8 +16,8 @@ from tagweave.training.batches import MapSource, TrainingSet
 def training_set(
     propagated: Path, config: TrainConfig, manifest: Manifest, labels: LabelMatrix, source: MapSource,
     hidden: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], TrainingSet]:  # fmt: skip
-    """Return rows (n,) of the collection to train on, and the images with their targets and weights.
+) -> TrainingSet:  # fmt: skip
+    """Give every image of the pool its targets and their weights.
 
     Args:
         propagated: what ``propagate`` left of the pool, with the labels of ``hidden`` hidden.
@@ -41,7 +41,7 @@ def training_set(
     weights[:, given.positives == 0] = 0.0  # without a known positive nothing can be learned
     use = np.flatnonzero(~np.isin(pool, hidden) & (weights > 0).any(axis=1))
     rows = pool[use]
-    return rows, TrainingSet(
+    return TrainingSet(
         source=MapSource(source.cache, source.positions[rows]),
         targets=np.where(given.known, given.values, targets)[use].astype(np.float32),
         weights=weights[use],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tagweave.model.mscnn_lce import MSCNNLCE
     from tagweave.training.batches import MapSource, TrainingSet
 
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the network in the mixture
 STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
 
 Floats = NDArray[np.float64]
@@ -43,13 +44,13 @@ class Fit:
     """Hold a trained network.
 
     Attributes:
-        data: what it was trained on. given: the given labels of the same images.
+        stage: ``choice`` or ``final``. data: what it was trained on.
         hidden: labelled rows of the collection that it did not see.
     """
 
+    stage: str
     network: MSCNNLCE
     data: TrainingSet
-    given: LabelMatrix
     hidden: NDArray[np.int64]
     history: tuple[dict[str, Any], ...]
 
@@ -79,13 +80,14 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     choice = _fit(job, key, "choice", images, val)
     by_network = _logits(choice.network, images, val)
     network_calibration = calibrate(by_network, labels.take(val))
-    head = _joined(job, choice, network_calibration)
+    share = _network_share(job, network_calibration.apply(by_network), labels.take(val), val)
+    head = _joined(job, choice, network_calibration, share)
     by_head = _logits(head, images, val)
     calibration = calibrate(by_head, labels.take(val))
     final, final_head = choice, head
     if len(val) and job.config.train.refit:
         final = _fit(job, key, "final", images, val[:0], stop=choice.best_epoch)
-        final_head = _joined(job, final, network_calibration)
+        final_head = _joined(job, final, network_calibration, share)
 
     embedded = read_json(job.folder / "steps" / "embed.json")
     Classifier(
@@ -101,12 +103,12 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     for fit, rows in ((choice, val), (final, test)):
         scores["linear"][rows] = linear_calibration.apply(_linear_logits(job, fit, images, rows))
     with atomic(job.folder / "checkpoints" / "scores.npz") as partial:
-        np.savez_compressed(partial, **scores)
+        np.savez_compressed(partial, **scores)  # type: ignore[arg-type]
     with atomic(job.folder / "history.jsonl") as partial:
         partial.write_text("".join(json.dumps(record) + "\n" for record in choice.history), encoding="utf-8")
     best = max((r["val_mAP"] for r in choice.history if r["val_mAP"] is not None), default=None)
     return {
-        "epochs": len(choice.history), "best_epoch": choice.best_epoch, "best_val_mAP": best,
+        "epochs": len(choice.history), "best_epoch": choice.best_epoch, "best_val_mAP": best, "network_share": share,
         "images": len(final.data.names),
     }  # fmt: skip
 
@@ -119,7 +121,7 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
     from tagweave.training.loop import train as run_training
 
     propagated = job.folder / "graph" / f"{stage}.npz"
-    rows, data = training_set(propagated, job.config.train, images.manifest, images.labels, images.source, hidden)
+    data = training_set(propagated, job.config.train, images.manifest, images.labels, images.source, hidden)
     network = _build_network(job, images, hidden)
     source = images.source
     validation = Validation(MapSource(source.cache, source.positions[hidden]), images.labels.take(hidden))
@@ -128,12 +130,13 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
             network, data, validation, job.config.train, seed=job.config.seed, stop=stop, key=f"{key} {stop}",
             folder=job.folder / "checkpoints" / stage, report=lambda epoch, epochs, _: progress(epoch, epochs),
         )  # fmt: skip
-    return Fit(network.eval(), data, images.labels.take(rows), hidden, history)
+    return Fit(stage, network.eval(), data, hidden, history)
 
 
 def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNNLCE:
     import torch
 
+    from tagweave.graph.neighbours import pool_mean
     from tagweave.model.build import LabelFacts, build_head
     from tagweave.model.cooccurrence import conditional_probability
     from tagweave.model.word_vectors import label_vectors
@@ -146,24 +149,39 @@ def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNN
         else np.zeros((len(names), 1), dtype=np.float32)
     )
     facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
-    rows = np.random.default_rng(job.config.seed).permutation(np.flatnonzero(~outside))
+    pool, source = np.flatnonzero(~outside), images.source
+    sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
+    mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
-    return build_head(config, images.source.cache.layout, facts, *images.source.read(np.sort(rows[:STATISTICS_SAMPLE])))
+    return build_head(config, source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
 
 
-def _joined(job: Job, fit: Fit, calibration: Calibration) -> MSCNNLCE | JointHead:
-    """Join the network with the closed-form classifier of the same targets."""
+def _network_share(job: Job, by_network: Floats, labels: LabelMatrix, val: NDArray[np.int64]) -> float:
+    """Return the network's share in the mixture: the one of least log loss on the validation images, even without."""
+    from tagweave.metrics import log_loss
+
+    if not job.config.train.joint:
+        return 1.0
+    if not labels.positives.any():
+        return 0.5
+    with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
+        by_propagation = stored["graph"][val]
+    losses = {share: log_loss(share * by_network + (1.0 - share) * by_propagation, labels) for share in SHARES}
+    return min(SHARES, key=lambda share: losses[share])
+
+
+def _joined(job: Job, fit: Fit, calibration: Calibration, share: float) -> MSCNNLCE | JointHead:
+    """Join the network with what propagation says of new images, from the same labels."""
     import torch
 
     from tagweave.model.joint import JointHead
-    from tagweave.training.closed_form import fit_linear_student
+    from tagweave.steps.inductive import load_inductive
 
-    if not job.config.train.joint:
+    if share == 1.0:
         return fit.network
-    x, parts = _pooled(fit.network, fit.data.source), fit.data.source.cache.layout.parts
-    linear = fit_linear_student(x, parts, fit.data.targets, fit.given, job.config.seed)
-    scale, shift = (torch.from_numpy(part.astype(np.float32)) for part in (calibration.slope, calibration.offset))
-    return JointHead(fit.network, scale, shift, linear).eval()
+    propagated = load_inductive(job.folder / "graph" / f"inductive-{fit.stage}.npz")
+    slope, offset = (torch.from_numpy(part.astype(np.float32)) for part in (calibration.slope, calibration.offset))
+    return JointHead(fit.network, propagated, slope, offset, torch.tensor(share)).eval()
 
 
 def _pooled(network: MSCNNLCE, source: MapSource) -> NDArray[np.float32]:
