@@ -17,7 +17,9 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.encoders.backbones import Layout
 from tagweave.encoders.cache import RecordCache
 
-LITE0 = Layout(maps=((40, 14, 14), (112, 14, 14), (320, 7, 7)), strides=(8, 16, 32), features=2560)
+LITE0 = Layout(
+    maps=((40, 12, 12), (112, 9, 9), (320, 9, 9)), strides=(8, 16, 32), parts=(1280, 1280, 112, 112, 320, 320)
+)
 WORDS = 50  # width of a word vector
 LABELS_EACH = 3.4  # mean number of labels of an image
 CHUNK = 100  # records written at once
@@ -69,7 +71,8 @@ def measure_epochs(cache: RecordCache, images: int, labels: int, epochs: int) ->
     truth, source = draw_labels(images, labels), MapSource(cache, np.arange(images))
     vectors = np.random.default_rng(2).standard_normal((labels, WORDS), dtype=np.float32)
     facts = LabelFacts(conditional_probability(truth), truth.rates(), vectors)
-    head = build_head(ModelConfig(), cache.layout, facts, *source.read(np.arange(min(images, 512))))
+    maps, features = source.read(np.arange(min(images, 512)))
+    head = build_head(ModelConfig(), cache.layout, facts, maps, features.mean(dim=0))
     data = TrainingSet(
         source, truth.values.astype(np.float32), truth.known.astype(np.float32), truth.labelled,
         tuple(f"image{row}" for row in range(images)),

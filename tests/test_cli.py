@@ -105,7 +105,7 @@ def test_json_is_all_there_is_on_standard_output(drawn: Drawn, done: Path, tagwe
     assert 0 <= found["splits"]["test"]["systems"]["network"]["mAP"] <= 1
     for step in ("check", "embed", "propagate", "train"):
         assert json.loads(tagweave(step, done, "--json", "-q").out)["run"] == str(done)
-    assert json.loads(tagweave("evaluate", done, "--json").out)["main"] == "network"
+    assert json.loads(tagweave("evaluate", done, "--json").out)["main"] == "classifier"
 
 
 def test_steps_tell_what_they_did(done: Path, tagweave: Command) -> None:

@@ -155,12 +155,16 @@ def test_test_labels_are_for_scoring_only(drawn: Drawn, split_run: Path, tmp_pat
     assert ours["test"] != theirs["test"]
 
 
-def test_validation_labels_train_nothing(drawn: Drawn, split_run: Path, tmp_path: Path) -> None:
+def test_validation_labels_choose_without_training_and_train_what_was_chosen(
+    drawn: Drawn, split_run: Path, tmp_path: Path
+) -> None:
     import torch
+    from safetensors.torch import load_file
 
     labels = split_labels(drawn, tmp_path / "labels.csv", flipped="val")
     other = quick_fit(drawn.images, labels, tmp_path / "run").folder
-    states = [torch.load(folder / "checkpoints" / "last.pt", weights_only=True) for folder in (other, split_run)]
+    lasts = [folder / "checkpoints" / "choice" / "last.pt" for folder in (other, split_run)]
+    states = [torch.load(last, weights_only=True) for last in lasts]
     assert states[0]["progress"]["epoch"] == states[1]["progress"]["epoch"] == 3
     for part in ("head", "average"):
         assert states[0][part].keys() == states[1][part].keys()
@@ -169,6 +173,8 @@ def test_validation_labels_train_nothing(drawn: Drawn, split_run: Path, tmp_path
     assert [record["val_mAP"] for record in states[0]["progress"]["history"]] != [
         record["val_mAP"] for record in states[1]["progress"]["history"]
     ]
+    final = [load_file(folder / "checkpoints" / "final" / "best.safetensors") for folder in (other, split_run)]
+    assert any(not torch.equal(tensor, final[1][name]) for name, tensor in final[0].items())
 
 
 def write_partly_known(drawn: Drawn, path: Path) -> Path:

@@ -25,7 +25,7 @@ from tagweave.runs import read_json
 from tagweave.steps.job import Job
 from tagweave.steps.propagate import graph_settings
 from tagweave.steps.stored import load_collection, save_collection
-from tagweave.steps.train import _training_set
+from tagweave.steps.targets import training_set
 
 
 @pytest.fixture
@@ -160,9 +160,11 @@ def test_the_collection_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_every_setting_of_the_graph_reaches_the_numerical_core() -> None:
     config = build_config(graph={"features": "average", "k": 3, "t": 1.5, "eta": 0.25, "teacher": False, "folds": 4})
-    settings = graph_settings(config.graph)
-    assert settings.parts == 1
-    assert graph_settings(build_config(graph={"features": "average+max"}).graph).parts == 2
+    widths = (9, 9, 4, 4)
+    settings = graph_settings(config.graph, widths)
+    assert settings.parts == (9,)
+    assert graph_settings(build_config(graph={"features": "average+max"}).graph, widths).parts == (9, 9)
+    assert graph_settings(build_config().graph, widths).parts == widths
     for name in set(vars(settings)) - {"parts"}:
         assert getattr(settings, name) == getattr(config.graph, name), name
 
@@ -173,7 +175,8 @@ def targets_of(drawn: Drawn, folder: Path, kind: str) -> tuple[Any, Manifest, La
     job = dataclasses.replace(job, config=build_config(train={"targets": kind}))
     manifest, labels = load_collection(folder)
     source = dataclasses.make_dataclass("Source", ["cache", "positions"])(None, np.arange(len(manifest)))
-    return _training_set(job, manifest, labels, source), manifest, labels
+    hidden, propagated = np.flatnonzero(manifest.splits == "val"), folder / "graph" / "choice.npz"
+    return training_set(propagated, job.config.train, manifest, labels, source, hidden), manifest, labels
 
 
 @pytest.mark.parametrize("kind", ["soft", "decided", "labelled"])

@@ -35,7 +35,11 @@ class EncoderConfig(Section):
     """Which frozen backbone turns images into stage maps."""
 
     name: str = Field("efficientnet_lite0", description="efficientnet_lite0, vgg16_bn or any timm model")
-    size: int | None = Field(None, ge=32, description="input side in pixels; the model's own when absent")
+    size: int | None = Field(
+        None,
+        ge=32,
+        description="input side in pixels; 288 for efficientnet_lite0 and the model's own for others when absent",
+    )
     weights: str | None = Field(None, description="a file, or random; the published weights when absent")
     map_side: int = Field(14, ge=1, description="larger stage maps are average-pooled to this side")
 
@@ -43,7 +47,9 @@ class EncoderConfig(Section):
 class GraphConfig(Section):
     """Label propagation (METHOD §1)."""
 
-    features: Literal["average+max", "average"] = Field("average+max", description="pooled features that are compared")
+    features: Literal["stages", "average+max", "average"] = Field(
+        "stages", description="pooled features that are compared: of several stages, or of the last map only"
+    )
     pca: int = Field(256, ge=0, description="principal components that are compared; 0 compares the features")
     whiten: float = Field(0.5, ge=0, le=1, description="0: plain PCA; 1: all components count alike")
     k: int = Field(20, ge=1, description="neighbours of an image")
@@ -113,6 +119,8 @@ class TrainConfig(Section):
     )
     labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
+    refit: bool = Field(True, description="train once more with the validation images")
+    joint: bool = Field(True, description="join the network with what propagation says, as suits")
 
 
 class Config(Section):

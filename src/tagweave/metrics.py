@@ -6,6 +6,7 @@ Shares lie in 0..1. A measure that is not defined, such as a recall without a po
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,14 @@ def average_precisions(scores: NDArray[Any], labels: LabelMatrix) -> Floats:
     check_scores(scores, labels)
     columns = zip(scores.T, labels.values.T, labels.known.T, strict=True)
     return np.array([average_precision(*column) for column in columns], dtype=np.float64)
+
+
+def log_loss(probabilities: NDArray[Any], labels: LabelMatrix) -> float:
+    """Return the mean of -log p of what is true, over known cells; p is kept 1e-6 from 0 and 1. NaN without any."""
+    if not labels.known.any():
+        return math.nan
+    p = np.clip(probabilities[labels.known], 1e-6, 1.0 - 1e-6)
+    return float(-np.log(np.where(labels.values[labels.known], p, 1.0 - p)).mean())
 
 
 def mean_average_precision_interval(

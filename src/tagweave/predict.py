@@ -22,9 +22,10 @@ from tagweave.errors import InputError
 from tagweave.runs import read_json, write_json
 
 if TYPE_CHECKING:
+    from tagweave.model.joint import JointHead
     from tagweave.model.mscnn_lce import MSCNNLCE
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Classifier:
         thresholds: (C,) tuned on validation images; a label is predicted from its threshold up.
         calibration: of logits.
         encoder: how to build the encoder; ``encoder_key`` is what its numbers depend on.
+        head: from stage maps and pooled features to logits: the network alone, or joined with what
+            propagation says.
     """
 
     names: tuple[str, ...]
@@ -45,7 +48,7 @@ class Classifier:
     encoder_key: str
     layout: Layout
     model: ModelConfig
-    head: MSCNNLCE
+    head: MSCNNLCE | JointHead
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the label side is folded."""
@@ -68,7 +71,7 @@ class Classifier:
         Raises:
             InputError: no model there, or one of another format.
         """
-        from tagweave.model.build import empty_head
+        from tagweave.model.build import restore_head
         from tagweave.training.checkpoint import load_state
 
         path = folder / "model.json"
@@ -79,8 +82,7 @@ class Classifier:
             raise InputError(f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}.")
         layout = _layout(about["layout"])
         model = ModelConfig.model_validate(about["model"])
-        head = empty_head(model, layout, len(about["classes"]))
-        head.load_state_dict(load_state(folder / "model.safetensors"))
+        head = restore_head(model, layout, len(about["classes"]), load_state(folder / "model.safetensors"))
         return cls(
             names=tuple(about["classes"]),
             thresholds=np.array(about["thresholds"]),
@@ -89,7 +91,7 @@ class Classifier:
             encoder_key=about["encoder_key"],
             layout=layout,
             model=model,
-            head=head.eval(),
+            head=head,
         )
 
     @cached_property
@@ -146,5 +148,5 @@ def _layout(content: dict[str, Any]) -> Layout:
     return Layout(
         maps=tuple((int(c), int(h), int(w)) for c, h, w in content["maps"]),
         strides=tuple(content["strides"]),
-        features=int(content["features"]),
+        parts=tuple(content["parts"]),
     )

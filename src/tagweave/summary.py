@@ -13,6 +13,7 @@ SYSTEMS = {
     "ridge": "ridge, labelled images only",
     "graph": "propagated labels",
     "network": "network",
+    "classifier": "network and propagation, joined",
 }
 SHOWN_LABELS = 30  # more are left to the report
 
@@ -50,7 +51,7 @@ def _label_table(systems: dict[str, Any]) -> Any:
     table.add_column("label")
     for name in ("positives", *SYSTEMS):
         table.add_column(name, justify="right")
-    for number, row in enumerate(systems["network"]["per_label"]):
+    for number, row in enumerate(systems["classifier"]["per_label"]):
         precisions = (_percent(systems[name]["per_label"][number]["AP"]) for name in SYSTEMS)
         table.add_row(row["label"], str(row["positives"]), *precisions)
     return table

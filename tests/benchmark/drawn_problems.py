@@ -20,7 +20,8 @@ def drawn_data(seed: int = 0, images: int = 80, labels: int = 4, width: int = 10
     values = features @ rng.normal(size=(width, labels)) + 0.3 * rng.normal(size=(images, labels)) > 0.8
     names = tuple(f"label{number}" for number in range(labels))
     marks = np.arange(images) >= images - test
-    return BenchmarkData("drawn", "points", features, LabelMatrix(values, np.ones_like(values), names), marks)
+    truth = LabelMatrix(values, np.ones_like(values), names)
+    return BenchmarkData("drawn", "points", features, truth, marks, (width // 2, width - width // 2))
 
 
 def drawn_problem(

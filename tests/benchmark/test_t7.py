@@ -16,8 +16,8 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings
 
-PAPER = GraphSettings(k=5, strength="wcn", rounds=2, teacher=False)
-PRESETS = {"paper": PAPER, "fast": replace(PAPER, parts=2, rounds=1, teacher=True)}
+PAPER = GraphSettings(parts=(3,), k=5, strength="wcn", rounds=2, teacher=False)
+PRESETS = {"paper": PAPER, "fast": replace(PAPER, parts=(3, 3), rounds=1, teacher=True)}
 
 
 def exclusive_data(pool: int = 90, test: int = 30, noise: float = 0.3) -> BenchmarkData:
@@ -28,7 +28,7 @@ def exclusive_data(pool: int = 90, test: int = 30, noise: float = 0.3) -> Benchm
     values = classes[:, None] == np.arange(3)
     labels = LabelMatrix(values, np.ones_like(values), ("a", "b", "c"))
     features = np.tile(half, 2).astype(np.float32)
-    return BenchmarkData("corners", "points", features, labels, np.arange(pool + test) >= pool)
+    return BenchmarkData("corners", "points", features, labels, np.arange(pool + test) >= pool, (3, 3))
 
 
 def test_draws_are_balanced_from_the_pool_and_change_with_the_seed() -> None:

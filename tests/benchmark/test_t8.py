@@ -14,7 +14,7 @@ from tagweave.benchmark.t8 import FOLDS, decide, measure_decisions, run_t8
 from tagweave.console import Console
 from tagweave.data.labels import LabelMatrix
 
-PRESETS = {"paper": replace(SETTINGS, teacher=False), "fast": replace(SETTINGS, parts=2)}
+PRESETS = {"paper": replace(SETTINGS, teacher=False), "fast": SETTINGS}
 
 
 def test_measures_by_hand() -> None:

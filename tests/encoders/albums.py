@@ -16,7 +16,7 @@ SIDE = 8
 BLOCKS = Encoder(
     name="test/blocks",
     preprocessing=Preprocessing(SIDE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    layout=Layout(maps=((3, 2, 2), (3, 1, 1)), strides=(4, 8), features=6),
+    layout=Layout(maps=((3, 2, 2), (3, 1, 1)), strides=(4, 8), parts=(3, 3)),
     module=None,  # type: ignore[arg-type]  # the runner below stands in for it
     key="k0",
 )

@@ -25,7 +25,7 @@ from tagweave.encoders.backbones import Layout
 from tagweave.encoders.cache import RecordCache, cache_folder, default_cache_folder, to_half
 from tagweave.errors import InputError
 
-LAYOUT = Layout(maps=((2, 2, 2), (3, 1, 1)), strides=(4, 8), features=4)
+LAYOUT = Layout(maps=((2, 2, 2), (3, 1, 1)), strides=(4, 8), parts=(2, 2))
 WIDTH = 11 + 4
 FILES = ("features.f16", "maps.f16", "index.txt")
 
@@ -101,7 +101,7 @@ def test_place_and_description_follow_the_encoder(tmp_path: Path, monkeypatch: p
     assert json.loads((cache.folder / "encoder.json").read_text()) == {
         "encoder": "test/blocks",
         "preprocessing": {"size": 8, "mean": [0, 0, 0], "std": [1, 1, 1]},
-        "layout": {"maps": [[3, 2, 2], [3, 1, 1]], "strides": [4, 8], "features": 6},
+        "layout": {"maps": [[3, 2, 2], [3, 1, 1]], "strides": [4, 8], "parts": [3, 3]},
     }
     monkeypatch.setenv("TAGWEAVE_CACHE", str(tmp_path / "elsewhere"))
     assert default_cache_folder() == tmp_path / "elsewhere"

@@ -51,6 +51,11 @@ def pooled(tokens: Array) -> Array:
     return np.concatenate([tokens.mean(axis=1), tokens.max(axis=1)], axis=1)
 
 
+def features_of(final: Array, maps: Sequence[Array]) -> Array:
+    """Average and maximum of the final map's places (B, places, D), then of the stored maps but the finest."""
+    return np.concatenate([pooled(final), *(pooled(m.reshape(*m.shape[:2], -1).transpose(0, 2, 1)) for m in maps)], 1)
+
+
 def close(got: Array, expected: Array) -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)  # float32, sums in another order
 
@@ -66,19 +71,20 @@ def test_convolutional_trunk(tiny: Encoder) -> None:
     close(maps[0], fine.numpy().reshape(2, 48, 4, 2, 4, 2).mean(axis=(3, 5)))
     close(maps[1], middle.numpy())
     close(maps[2], coarse.numpy())
-    close(features, pooled(np.moveaxis(final.numpy(), 1, 3).reshape(2, 4, 96)))
+    close(features, features_of(np.moveaxis(final.numpy(), 1, 3).reshape(2, 4, 96), maps[1:2]))  # the last is final
 
 
 @pytest.mark.parametrize(
     ("map_side", "sides"), [(14, (8, 4, 2)), (8, (8, 4, 2)), (7, (4, 4, 2)), (2, (2, 2, 2)), (1, (1, 1, 1))]
 )
-def test_maps_are_pooled_to_at_most_the_side_and_features_never(
+def test_maps_are_pooled_to_at_most_the_side_and_the_final_maps_features_never(
     tiny: Encoder, map_side: int, sides: tuple[int, ...]
 ) -> None:
     other = build_encoder("test_resnet", size=64, weights="random", map_side=map_side)
     assert tuple(m[1:] for m in other.layout.maps) == tuple((side, side) for side in sides)
     assert other.layout.strides == (8, 16, 32)
-    close(parts_of(other, pixels_of(tiny))[1], parts_of(tiny, pixels_of(tiny))[1])
+    final = slice(0, 2 * 96)
+    close(parts_of(other, pixels_of(tiny))[1][:, final], parts_of(tiny, pixels_of(tiny))[1][:, final])
 
 
 def test_plain_transformer_leaves_its_class_token_out() -> None:
@@ -93,7 +99,7 @@ def test_plain_transformer_leaves_its_class_token_out() -> None:
     for stored, tokens in zip(maps, outputs, strict=True):
         for place in range(16):
             close(stored[:, :, place // 4, place % 4], tokens[:, 1 + place].numpy())
-    close(features, pooled(final[:, 1:].numpy()))
+    close(features, features_of(final[:, 1:].numpy(), maps[1:2]))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,8 @@ def test_trunk_with_channels_last(name: str) -> None:
     channels, height, width = encoder.layout.maps[-1]
     assert final.shape == (2, height, width, channels)
     assert trunk.num_features == channels
-    close(parts_of(encoder, pixels)[1], pooled(final.numpy().reshape(2, -1, channels)))
+    maps, features = parts_of(encoder, pixels)
+    close(features, features_of(final.numpy().reshape(2, -1, channels), maps[1:2]))
 
 
 def test_vgg_gives_the_ends_of_blocks_three_to_five_before_their_pooling() -> None:
@@ -128,7 +135,7 @@ def test_vgg_gives_the_ends_of_blocks_three_to_five_before_their_pooling() -> No
     close(maps[0], ends[2].reshape(1, 256, 8, 2, 8, 2).mean(axis=(3, 5)))
     close(maps[1], ends[3])
     close(maps[2], ends[4])
-    close(features, pooled(np.moveaxis(x.numpy(), 1, 3).reshape(1, -1, 512)))
+    close(features, features_of(np.moveaxis(x.numpy(), 1, 3).reshape(1, -1, 512), maps[1:2]))
 
 
 def test_pixels_are_normalised_per_channel() -> None:
@@ -139,4 +146,4 @@ def test_pixels_are_normalised_per_channel() -> None:
     module = RecordModule(Echo(), (10.0, 20.0, 30.0), (1.0, 2.0, 4.0), [0], map_side=2)
     record = module(torch.tensor([[[[10, 20, 30], [11, 22, 34]], [[12, 24, 38], [13, 26, 42]]]], dtype=torch.uint8))
     assert record.tolist() == [[0, 1, 2, 3] * 3 + [1.5] * 3 + [3] * 3]
-    assert module.shapes(4) == (((3, 2, 2),), (1,), 6)
+    assert module.shapes(4) == (((3, 2, 2),), (1,), (3, 3))

@@ -24,7 +24,7 @@ def test_data_and_measures_are_counted(small: Source) -> None:
         labelled = known[rows].any(axis=1).sum()
         line = f"| {split} | {rows.sum()} | {labelled} | {known[rows].sum()} | {values[rows].sum()} |"
         assert line in text
-    measured = small.measures["splits"]["test"]["systems"]["network"]
+    measured = small.measures["splits"]["test"]["systems"]["classifier"]
     assert f"On {measured['images']} held-out images (test, {measured['cells']} known cells)" in text
     assert f"mAP {100 * measured['mAP']:.1f} over {measured['labels_with_positives']} labels" in text
 

@@ -19,7 +19,7 @@ from tagweave.export.source import Source
 from tagweave.model.build import empty_head
 from tagweave.predict import Classifier
 
-LAYOUT = Layout(maps=((3, 4, 4), (5, 2, 2)), strides=(8, 16), features=6)
+LAYOUT = Layout(maps=((3, 4, 4), (5, 2, 2)), strides=(8, 16), parts=(3, 3))
 HEADS = [
     {"fusion": "mfb"}, {"fusion": "mfb", "signed_sqrt": False, "l2": False}, {"fusion": "dot"},
     {"fusion": "none"}, {"append": "g", "compatibility": "dot", "normalisation": "sigmoid"},

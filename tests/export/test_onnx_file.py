@@ -38,7 +38,7 @@ def test_the_description_travels_with_the_file(small: Source, onnx_file: Path) -
     assert about["names"] == list(small.classifier.names)
     assert about["thresholds"] == small.classifier.thresholds.tolist()
     assert about["preprocessing"]["size"] == 64
-    measured = small.measures["splits"]["test"]["systems"]["network"]
+    measured = small.measures["splits"]["test"]["systems"]["classifier"]
     assert about["measures"]["mAP"] == measured["mAP"]
     assert about["measures"]["images"] == measured["images"]
     assert about["largest_difference"] <= 1e-4

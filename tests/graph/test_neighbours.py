@@ -63,7 +63,7 @@ class TestUnitFeatures:
 
     def test_equal_parts_are_normalised_apart_and_weigh_the_same(self) -> None:
         features = np.array([[3.0, 4.0, 0.03, 0.04], [0.0, 0.0, 5.0, 12.0]])
-        unit = unit_features(features, np.zeros(4, np.float32), parts=2)
+        unit = unit_features(features, np.zeros(4, np.float32), parts=(2, 2))
         root = math.sqrt(0.5)
         assert_allclose(unit[0], [0.6 * root, 0.8 * root, 0.6 * root, 0.8 * root], atol=FLOAT32)
         assert_allclose(unit[1], [0.0, 0.0, 5 / 13 * root, 12 / 13 * root], atol=FLOAT32)
@@ -92,12 +92,12 @@ class TestUnitFeatures:
 
     def test_blocks_of_rows_and_a_memory_map_change_no_bit(self, tmp_path: Path, monkeypatch) -> None:
         features = np.random.default_rng(5).normal(size=(50, 6)).astype(np.float32)
-        mean, whole = pool_mean(features), unit_features(features, pool_mean(features), parts=2)
+        mean, whole = pool_mean(features), unit_features(features, pool_mean(features), parts=(3, 3))
         mapped = np.memmap(tmp_path / "features", np.float32, "w+", shape=features.shape)
         mapped[:] = features
         monkeypatch.setattr(module, "BLOCK", 7)
         assert_array_equal(pool_mean(mapped), mean)
-        found = unit_features(mapped, mean, parts=2)
+        found = unit_features(mapped, mean, parts=(3, 3))
         assert_array_equal(found, whole)
         assert type(found) is np.ndarray
 

@@ -27,7 +27,7 @@ from tagweave.graph.propagation import Propagation, inductive_scores, propagate
 from tagweave.graph.strength import link_strength, normalise
 from tagweave.graph.teacher import fit_teacher
 from tagweave.graph.totals import Totals, dynamic_totals, label_totals, single_label
-from tagweave.metrics import average_precisions
+from tagweave.metrics import average_precisions, log_loss
 
 ALGEBRA = 1e-9  # float64, with a series cut off at 1e-12
 CUT_OFF = 1e-4  # the series of the default diffusion is cut off at 1e-6 of a column, which kappa 0.03 may divide
@@ -454,11 +454,16 @@ class TestShareOfTheGraph:
         )
         assert by_teacher < 0.7 < 0.95 < min(by_graph, by_both)
 
-    def test_is_even_where_no_label_has_enough_positives_to_judge(self) -> None:
-        features, labels = pool_case(6)
-        values = labels.values & (np.cumsum(labels.values & labels.known, axis=0) <= 4)
-        found = propagate(build_graph(features, GraphSettings(k=8)), labels_of(values, labels.known))
-        assert found.share == 0.5
+    def test_is_the_one_of_least_log_loss(self) -> None:
+        rng = np.random.default_rng(6)
+        labels = labels_of(rng.random((80, 3)) < 0.3)
+        told, noise = labels.values + rng.normal(0, 0.3, (80, 3)), rng.normal(0, 0.3, (80, 3))
+        assert propagation._choose_share(told, noise, labels)[0] >= 0.75
+        assert propagation._choose_share(noise, told, labels)[0] <= 0.25
+        share, blend = propagation._choose_share(told, labels.values + rng.normal(0, 0.3, (80, 3)), labels)
+        assert share in (0.25, 0.5, 0.75)  # two voices that err apart
+        losses = [log_loss(fit_calibration(scores, labels).apply(scores), labels) for scores in (blend, told)]
+        assert losses[0] < losses[1]
 
 
 class TestScoreNew:

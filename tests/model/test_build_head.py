@@ -11,9 +11,9 @@ from torch import Tensor
 
 from tagweave.config import PRESETS, ModelConfig, build_config
 from tagweave.encoders.backbones import Layout
-from tagweave.model.build import LabelFacts, build_head, empty_head
+from tagweave.model.build import LabelFacts, build_head, restore_head
 
-LAYOUT = Layout(maps=((4, 6, 6), (5, 3, 3), (7, 2, 2)), strides=(8, 16, 32), features=10)
+LAYOUT = Layout(maps=((4, 6, 6), (5, 3, 3), (7, 2, 2)), strides=(8, 16, 32), parts=(5, 5))
 SMALL = {"width": 6, "m": 8, "g": 2, "gcn_widths": (9, 7)}
 LABELS = 5
 
@@ -22,6 +22,11 @@ def sample(count: int = 12) -> tuple[list[Tensor], Tensor]:
     random = torch.Generator().manual_seed(0)
     maps = [3 + 2 * torch.randn(count, *shape, generator=random) for shape in LAYOUT.maps]
     return maps, 1 + torch.randn(count, LAYOUT.features, generator=random)
+
+
+def mean_sample() -> tuple[list[Tensor], Tensor]:
+    maps, features = sample()
+    return maps, features.mean(dim=0)
 
 
 def facts(rates: Any = None) -> LabelFacts:
@@ -42,14 +47,13 @@ def test_a_saved_head_fits_an_empty_one_and_scores_the_same(switches: dict[str, 
     config = ModelConfig(**{**SMALL, **switches})
     torch.manual_seed(0)
     maps, features = sample()
-    head = build_head(config, LAYOUT, facts(), maps, features).eval()
+    head = build_head(config, LAYOUT, facts(), maps, features.mean(dim=0)).eval()
     with torch.inference_mode():
         before = head(maps, features)
     assert before.logits.shape == (12, LABELS)
     assert (before.auxiliary is None) == (config.fusion == "none")
     head.fold()
-    other = empty_head(config, LAYOUT, LABELS)
-    other.load_state_dict(head.state_dict())
+    other = restore_head(config, LAYOUT, LABELS, head.state_dict())
     with torch.inference_mode():
         after = other.eval()(maps, features)
     torch.testing.assert_close(after.logits, before.logits, atol=1e-5, rtol=0)
@@ -60,7 +64,7 @@ def test_a_saved_head_fits_an_empty_one_and_scores_the_same(switches: dict[str, 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_built(preset: str) -> None:
     maps, features = sample(3)
-    head = build_head(build_config(preset).model, LAYOUT, facts(), maps, features)
+    head = build_head(build_config(preset).model, LAYOUT, facts(), maps, features.mean(dim=0))
     assert head(maps, features).logits.shape == (3, LABELS)
 
 
@@ -68,14 +72,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     states = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        states.append(build_head(ModelConfig(**SMALL), LAYOUT, facts(), *sample()).state_dict())
+        states.append(build_head(ModelConfig(**SMALL), LAYOUT, facts(), *mean_sample()).state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
 def test_statistics_come_from_the_sample() -> None:
     maps, features = sample()
-    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), maps, features)
+    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), maps, features.mean(dim=0))
     for stage, stored in zip(head.stages, maps, strict=True):
         values = stored.transpose(0, 1).flatten(1)
         torch.testing.assert_close(stage.channel_mean, values.mean(dim=1))
@@ -85,15 +89,15 @@ def test_statistics_come_from_the_sample() -> None:
 
 def test_the_prior_is_the_logit_of_the_rate_and_stays_finite() -> None:
     rates = [0.5, 0.2, 0.0, 1.0, 0.9]
-    head = build_head(ModelConfig(**SMALL, prior=True), LAYOUT, facts(rates), *sample())
+    head = build_head(ModelConfig(**SMALL, prior=True), LAYOUT, facts(rates), *mean_sample())
     assert head.prior is not None
     clipped = np.clip(rates, 1e-3, 1 - 1e-3)
     np.testing.assert_allclose(head.prior.detach().sigmoid().numpy(), clipped, atol=1e-5)
-    assert build_head(ModelConfig(**SMALL, prior=False), LAYOUT, facts(rates), *sample()).prior is None
+    assert build_head(ModelConfig(**SMALL, prior=False), LAYOUT, facts(rates), *mean_sample()).prior is None
 
 
 def test_folding_leaves_the_label_side_out_of_the_state() -> None:
-    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), *sample())
+    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), *mean_sample())
     assert any(name.startswith("gcn.") for name in head.state_dict())
     head.fold()
     assert not any(name.startswith("gcn.") for name in head.state_dict())

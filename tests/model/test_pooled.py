@@ -16,12 +16,12 @@ def test_parts_are_centred_and_normalised_on_their_own() -> None:
         for part in (slice(0, 3), slice(3, 6)):
             centred = raw[row, part].astype(np.float64) - mean[part]
             expected[row, part] = centred / np.sqrt((centred**2).sum()) * np.sqrt(3)
-    found = PooledFeature(torch.from_numpy(mean), 2)(torch.from_numpy(raw))
+    found = PooledFeature(torch.from_numpy(mean), (3, 3))(torch.from_numpy(raw))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 
 
 def test_numbers_have_unit_size_and_scale_does_not_count() -> None:
-    pooled = PooledFeature(torch.zeros(8), 2)
+    pooled = PooledFeature(torch.zeros(8), (4, 4))
     raw = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close((pooled(raw) ** 2).mean(dim=1), torch.ones(4))
     scaled = torch.cat([7 * raw[:, :4], 0.1 * raw[:, 4:]], dim=1)
@@ -30,11 +30,11 @@ def test_numbers_have_unit_size_and_scale_does_not_count() -> None:
 
 def test_the_mean_itself_gives_zero_and_not_nan() -> None:
     mean = torch.arange(4.0)
-    torch.testing.assert_close(PooledFeature(mean, 2)(mean[None]), torch.zeros(1, 4))
+    torch.testing.assert_close(PooledFeature(mean, (2, 2))(mean[None]), torch.zeros(1, 4))
 
 
 def test_the_mean_is_kept_with_the_weights_and_not_trained() -> None:
-    pooled = PooledFeature(torch.arange(4.0), 2)
+    pooled = PooledFeature(torch.arange(4.0), (2, 2))
     assert list(pooled.state_dict()) == ["mean"]
     assert not list(pooled.parameters())
 

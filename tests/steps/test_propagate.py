@@ -52,7 +52,7 @@ def groups(labelled: int, noise: float, seed: int = 0) -> tuple[Any, LabelMatrix
     truth = np.eye(5, dtype=bool)[group]
     known = np.zeros((400, 5), bool)
     known[generator.permutation(400)[:labelled]] = True
-    graph = build_graph(features, GraphSettings(parts=1, k=10, pca=8))
+    graph = build_graph(features, GraphSettings(k=10, pca=8))
     return graph, LabelMatrix(truth, known, ("a", "b", "c", "d", "never")), truth
 
 

@@ -19,7 +19,7 @@ from tagweave.model.mscnn_lce import MSCNNLCE
 from tagweave.training.batches import MapSource, TrainingSet
 from tagweave.training.loop import Validation
 
-LAYOUT = Layout(maps=((4, 3, 3), (5, 2, 2)), strides=(8, 16), features=12)
+LAYOUT = Layout(maps=((4, 3, 3), (5, 2, 2)), strides=(8, 16), parts=(6, 6))
 NAMES = ("a", "b", "c")
 
 
@@ -52,7 +52,8 @@ def toy_head(source: MapSource, labels: LabelMatrix, **changes: Any) -> MSCNNLCE
     torch.manual_seed(0)
     small = {"width": 16, "m": 16, "g": 2, "gcn_widths": (8, 8), "dropout": 0.2, "fusion_dropout": 0.1, **changes}
     facts = LabelFacts(conditional_probability(labels), labels.rates(), np.eye(len(NAMES), dtype=np.float32))
-    return build_head(ModelConfig(**small), LAYOUT, facts, *source.read(np.arange(len(source))))
+    maps, features = source.read(np.arange(len(source)))
+    return build_head(ModelConfig(**small), LAYOUT, facts, maps, features.mean(dim=0))
 
 
 def part(source: MapSource, rows: NDArray[np.int64]) -> MapSource:

@@ -43,9 +43,9 @@ def load_cifar(
     names = tuple(sorted(set(table["label"].to_pylist())))
     classes = np.array([names.index(name) for name in table["label"].to_pylist()])
     values = classes[:, None] == np.arange(len(names))
-    features, described = _features(table["jpeg"].to_pylist(), encoder, folder, console)
+    features, described, parts = _features(table["jpeg"].to_pylist(), encoder, folder, console)
     test = np.array(table["split"].to_pylist()) == "test"
-    return BenchmarkData("CIFAR-10", described, features, LabelMatrix(values, np.ones_like(values), names), test)
+    return BenchmarkData("CIFAR-10", described, features, LabelMatrix(values, np.ones_like(values), names), test, parts)
 
 
 def _read(path: Path, images: int | None) -> pa.Table:
@@ -69,8 +69,8 @@ def _spaced(rows: NDArray[np.int64], count: int | None) -> NDArray[np.int64]:
 
 def _features(
     files: Sequence[bytes], config: EncoderConfig, folder: Path, console: Console
-) -> tuple[NDArray[np.float32], str]:
-    """Return features (N, D) of encoded images, and the encoder in words."""
+) -> tuple[NDArray[np.float32], str, tuple[int, ...]]:
+    """Return features (N, D) of encoded images, the encoder in words, and the widths of the parts."""
     from tagweave.encoders.backbones import build_encoder
     from tagweave.encoders.cache import cache_folder
     from tagweave.encoders.runners import build_runner
@@ -81,14 +81,14 @@ def _features(
     def encode(chunk: Sequence[bytes]) -> NDArray[np.float16]:
         return _encode(chunk, encoder.preprocessing.size, lambda pixels: runner(pixels)[:, -width:])
 
-    parts: list[NDArray[np.float16]] = []
+    found: list[NDArray[np.float16]] = []
     with console.progress("embed", "images") as progress:
         for start in range(0, len(files), PART):
             part = files[start : start + PART]
             key = key_of(encoder.key, [file.hex() for file in part])
-            parts.append(_stored(folder / "features" / f"{key}.npy", partial(encode, part)))
+            found.append(_stored(folder / "features" / f"{key}.npy", partial(encode, part)))
             progress(start + len(part), len(files))
-    return np.concatenate(parts).astype(np.float32), about(encoder)
+    return np.concatenate(found).astype(np.float32), about(encoder), encoder.layout.parts
 
 
 def _stored(path: Path, compute: Callable[[], NDArray[np.float16]]) -> NDArray[np.float16]:

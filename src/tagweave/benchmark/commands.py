@@ -56,7 +56,13 @@ def propagation(
     config, console = build_config(changes=set or []), Console(quiet)
     collection = load_data(data, labels, voc, format, config, console)
     folder = out or Path("runs") / f"benchmark-{collection.name}"
-    _finish(run(collection, plan, graph_settings(config.graph), folder, console), folder, plan.protocol, quiet, json)
+    _finish(
+        run(collection, plan, graph_settings(config.graph, collection.parts), folder, console),
+        folder,
+        plan.protocol,
+        quiet,
+        json,
+    )
 
 
 @app.command()
@@ -82,7 +88,9 @@ def t7(
     counts = tuple(int(size) for size in parse_budgets(sizes))
     folder, console = out or Path("runs") / "benchmark-t7", Console(quiet)
     collection = load_cifar(data, images, build_config(changes=set or []).encoder, folder, console)
-    _finish(run_t7(collection, counts, seeds, _presets(set), folder, console), folder, "t7", quiet, json)
+    _finish(
+        run_t7(collection, counts, seeds, _presets(set, collection.parts), folder, console), folder, "t7", quiet, json
+    )
 
 
 @app.command()
@@ -104,15 +112,21 @@ def t8(
     fractions, console = parse_budgets(budgets), Console(quiet)
     collection = load_data(data, labels, voc, format, build_config(changes=set or []), console)
     folder = out or Path("runs") / "benchmark-t8"
-    _finish(run_t8(collection, fractions, seeds, _presets(set), folder, console), folder, "t8", quiet, json)
+    _finish(
+        run_t8(collection, fractions, seeds, _presets(set, collection.parts), folder, console),
+        folder,
+        "t8",
+        quiet,
+        json,
+    )
 
 
-def _presets(changes: list[str] | None) -> dict[str, Any]:
+def _presets(changes: list[str] | None, parts: tuple[int, ...]) -> dict[str, Any]:
     """Return the graph settings of the presets that the systems stand on, ``changes`` over both."""
     from tagweave.config import build_config
     from tagweave.steps.propagate import graph_settings
 
-    return {name: graph_settings(build_config(name, changes=changes or []).graph) for name in ("paper", "fast")}
+    return {name: graph_settings(build_config(name, changes=changes or []).graph, parts) for name in ("paper", "fast")}
 
 
 def _finish(table: Table, folder: Path, name: str, quiet: bool, as_json: bool) -> None:

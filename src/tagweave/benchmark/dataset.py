@@ -27,7 +27,7 @@ class BenchmarkData:
 
     Attributes:
         name: for titles. encoder: name, size and key of the encoder, for titles and keys.
-        features: (N, D) pooled, average before maximum.
+        features: (N, D) pooled. parts: widths of its parts, see ``Layout``.
         labels: (N, C) all that is known, the test's included.
         test: (N,) images that are scored and that nothing is learned from.
     """
@@ -37,10 +37,13 @@ class BenchmarkData:
     features: NDArray[np.float32]
     labels: LabelMatrix
     test: NDArray[np.bool_]
+    parts: tuple[int, ...]
 
-    def pooled(self, parts: int) -> BenchmarkData:
-        """Return the data with the pooled features that a graph of ``parts`` reads: 1 is the average alone."""
-        return self if parts == 2 else replace(self, features=self.features[:, : self.features.shape[1] // 2])
+    def pooled(self, parts: tuple[int, ...]) -> BenchmarkData:
+        """Return the data with the first ``parts`` of the pooled features, all of them without any."""
+        if parts in ((), self.parts):
+            return self
+        return replace(self, features=self.features[:, : sum(parts)], parts=parts)
 
     @property
     def digest(self) -> str:
@@ -97,7 +100,7 @@ def _embed(name: str, found: Collection, config: Config, console: Console) -> Be
     if len(found.quarantine) + len(lost):
         console.say(f"{len(found.quarantine) + len(lost)} files or rows are not used")
     features = cache.features(cache.positions(manifest.digests))
-    return BenchmarkData(name, about(encoder), features, labels, manifest.splits == "test")
+    return BenchmarkData(name, about(encoder), features, labels, manifest.splits == "test", encoder.layout.parts)
 
 
 def about(encoder: Encoder) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tagweave")
 
-RECORD_VERSION = 1  # raise when the same backbone would store other numbers, so that old caches are not read
+LITE0_SIZE = 288  # trained at 224; a little larger shows small things better
+RECORD_VERSION = 2  # raise when the same backbone would store other numbers, so that old caches are not read
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,18 @@ class Layout:
     Attributes:
         maps: (channels, height, width) per stage, from fine to coarse.
         strides: input pixels per cell of the backbone's own map, before it was pooled to the stored size.
-        features: D, width of the pooled feature: average and maximum of the backbone's final map (after its last norm
-            or convolution, where the stored map is the last stage's), concatenated.
+        parts: widths of the parts of the pooled feature: average and maximum of the backbone's final map (after its
+            last norm or convolution, where the stored map is the last stage's), then of the stored maps but the finest.
     """
 
     maps: tuple[tuple[int, int, int], ...]
     strides: tuple[int, ...]
-    features: int
+    parts: tuple[int, ...]
+
+    @property
+    def features(self) -> int:
+        """D, the width of the pooled feature."""
+        return sum(self.parts)
 
     @property
     def map_values(self) -> int:
@@ -123,6 +129,7 @@ def _build_trunk(name: str, size: int | None, weights: str | None) -> tuple[nn.M
     mean, std = (tuple(255.0 * v for v in config[part]) for part in ("mean", "std"))
     if name == "efficientnet_lite0":
         mean, std = (127.0,) * 3, (128.0,) * 3  # the published preprocessing of these weights
+        size = size or LITE0_SIZE
     return trunk, Preprocessing(size or config["input_size"][-1], mean, std), _taps(trunk, name)
 
 

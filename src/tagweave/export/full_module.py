@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tagweave.encoders.cache import FLOAT16_MAX
 from tagweave.model.fusion import MFBFusion
+from tagweave.model.joint import JointHead
 from tagweave.predict import Classifier
 
 
@@ -45,8 +46,9 @@ class RecordScorer(nn.Module):
         self.layout = classifier.layout
         self.head = deepcopy(classifier.head).cpu().eval()
         self.head.fold()
-        if isinstance(self.head.fusion, MFBFusion):
-            self.head.fusion = UnchunkedFusion(self.head.fusion)  # type: ignore[assignment]
+        network = self.head.network if isinstance(self.head, JointHead) else self.head
+        if isinstance(network.fusion, MFBFusion):
+            network.fusion = UnchunkedFusion(network.fusion)  # type: ignore[assignment]
         self.register_buffer("slope", torch.from_numpy(classifier.calibration.slope).float())
         self.register_buffer("offset", torch.from_numpy(classifier.calibration.offset).float())
 

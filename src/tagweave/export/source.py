@@ -41,7 +41,7 @@ class Source:
         """
         classifier = Classifier.load(folder / "model")
         metrics = folder / "metrics.json"
-        measures = read_json(metrics) if metrics.is_file() else {"main": "network", "splits": {}}
+        measures = read_json(metrics) if metrics.is_file() else {"main": "classifier", "splits": {}}
         return cls(folder, classifier, *load_collection(folder), measures)
 
     @property

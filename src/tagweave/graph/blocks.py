@@ -22,7 +22,7 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     """Give products and decompositions a single thread for a while.
 
     Products then have the same bits whatever the number of threads, and eigenvectors come sooner: of 1,280 columns in
-    0.3 s, against 0.6 s with two threads on two idle cores, and up to 20 s when another process competes for one.
+    0.3 s, against 0.6 s with two threads at best, and up to 20 s when another process competes for one.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

@@ -31,13 +31,14 @@ class GraphSettings:
     Attributes:
         k: K. affinity, gamma, tau: ``affinity_graph``. strength: ``link_strength``. diffusion, t, alpha:
         ``build_diffusion``. kappa: weight of the label's rate in a total. rounds, eta, tol: ``dynamic_totals``.
-        teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: equal parts of a feature that are
-        normalised on their own, see ``unit_features``. pca, whiten: of the space that neighbours are sought in, see
-        ``fit_projection``; 0 components keep the features as they are. exact_below, recall: from how many images on
-        neighbours are sought approximately, and the share of them that is wanted, see ``neighbours``.
+        teacher: blend with the closed-form teacher. folds: of the cross-fit. parts: widths of the parts of a feature
+        that are normalised on their own, see ``unit_features``; none for the whole. pca, whiten: of the space that
+        neighbours are sought in, see ``fit_projection``; 0 components keep the features as they are. exact_below,
+        recall: from how many images on neighbours are sought approximately, and the share of them that is wanted, see
+        ``neighbours``.
     """
 
-    parts: int = 1
+    parts: tuple[int, ...] = ()
     pca: int = 0
     whiten: float = 0.5
     k: int = 20

@@ -77,7 +77,7 @@ class LabelPropagator(ClassifierMixin, BaseEstimator):
         tol: float = 1e-3,
         teacher: bool = True,
         folds: int = 5,
-        parts: int = 1,
+        parts: tuple[int, ...] = (),
         pca: int = 0,
         whiten: float = 0.5,
         random_state: int | RandomState | None = 0,

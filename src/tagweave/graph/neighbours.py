@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,24 +46,27 @@ def pool_mean(features: NDArray[np.floating]) -> NDArray[np.float32]:
     return features.mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def unit_features(features: NDArray[np.floating], mean: NDArray[np.float32], parts: int = 1) -> NDArray[np.float32]:
+def unit_features(
+    features: NDArray[np.floating], mean: NDArray[np.float32], parts: Sequence[int] = ()
+) -> NDArray[np.float32]:
     """Return x (N, D) float32: centred on ``mean``, then L2-normalised; a row equal to the mean stays zero.
 
-    With ``parts`` above 1 the D columns are that many equal parts (average and maximum), each normalised on its own
-    and given the same weight.
+    With ``parts`` the D columns are parts of these widths (averages and maxima of several maps), each normalised on
+    its own and given the same weight.
 
     Raises:
         InputError: a feature is not a finite number; the rows are named.
     """
     _check_finite(features)
+    cuts, weight = np.cumsum(parts)[:-1], np.float32(max(len(parts), 1) ** -0.5)
+    centres = np.split(mean, cuts)
     unit = np.empty(features.shape, dtype=np.float32)
-    rounding = np.maximum(ROUNDING * np.linalg.norm(mean.reshape(parts, -1), axis=1)[:, None], 1e-12)
     for rows in row_blocks(len(features), BLOCK):
-        centred = (features[rows].astype(np.float32) - mean).reshape(rows.stop - rows.start, parts, -1)
-        length = np.linalg.norm(centred, axis=2, keepdims=True)
-        norm = length * np.float32(parts**0.5)
-        scaled = np.divide(centred, norm, out=np.zeros_like(centred), where=length > rounding)
-        unit[rows] = scaled.reshape(unit[rows].shape)
+        unit[rows] = features[rows].astype(np.float32) - mean
+        for part, centre in zip(np.split(unit[rows], cuts, axis=1), centres, strict=True):  # views
+            length = np.linalg.norm(part, axis=1, keepdims=True)
+            rounding = max(ROUNDING * float(np.linalg.norm(centre)), 1e-12)
+            part *= np.divide(weight, length, out=np.zeros_like(length), where=length > rounding)
     return unit
 
 

@@ -19,14 +19,12 @@ from tagweave.graph.neighbours import search, unit_features
 from tagweave.graph.strength import affinity_values
 from tagweave.graph.teacher import Teacher, fit_teacher
 from tagweave.graph.totals import dynamic_totals
-from tagweave.metrics import average_precisions
+from tagweave.metrics import log_loss
 
 Floats = NDArray[np.float64]
 
 REACHED = 1e-9  # label mass below this came from the tail of the series, not along links
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the graph in the blend with the teacher
-EVEN = 0.5
-JUDGED_FROM = 5
 
 
 @dataclass(frozen=True)
@@ -157,26 +155,17 @@ def _cross_fit(
 
 
 def _choose_share(by_graph: Floats, by_teacher: Floats | None, labels: LabelMatrix) -> tuple[float, Floats]:
-    """Return the graph's share in the blend and the blended scores.
+    """Return the graph's share in the blend and the blended scores: the share of least out-of-fold log loss.
 
-    The share nearest to even whose out-of-fold mean average precision is within two standard errors (over labels) of
-    the best share's: on few labels smaller differences are noise. Labels with fewer than ``JUDGED_FROM`` positives do
-    not vote: hiding one of very few positives lowers the label's rate just there, which ranks that image last and says
-    nothing of the method.
+    Every cell counts in the log loss, so that it tells blends apart on few images, where mean average precision is
+    noise; it is taken of calibrated probabilities, as the scores of graph and teacher are on different scales.
     """
     if by_teacher is None:
         return 1.0, by_graph
     blends = {share: share * by_graph + (1.0 - share) * by_teacher for share in SHARES}
-    judged = labels.positives >= JUDGED_FROM
-    if not judged.any():
-        return EVEN, blends[EVEN]
-    measured = {share: average_precisions(scores, labels)[judged] for share, scores in blends.items()}
-    best = max(SHARES, key=lambda share: float(measured[share].mean()))
-    for share in sorted(SHARES, key=lambda share: abs(share - EVEN)):
-        losses = measured[best] - measured[share]
-        if losses.mean() <= 2.0 * losses.std() / len(losses) ** 0.5:
-            return share, blends[share]
-    return best, blends[best]
+    losses = {share: log_loss(fit_calibration(blend, labels).apply(blend), labels) for share, blend in blends.items()}
+    share = min(SHARES, key=lambda share: losses[share])
+    return share, blends[share]
 
 
 class _Clock:

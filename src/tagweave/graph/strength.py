@@ -13,7 +13,7 @@ from tagweave.graph.neighbours import BLOCK, Neighbours
 
 AFFINITIES = ("cosine_power", "heat")
 STRENGTHS = ("affinity", "wcn")
-PARTS = 64  # of the nodes, shared out to threads; each part needs one number per node
+PARTS = 64  # of the nodes, shared out to threads, each of which needs one number per node at a time
 
 
 def affinity_values(
@@ -92,7 +92,7 @@ def _common_neighbour_strength(
     strength = np.zeros_like(data)
     for part in numba.prange(PARTS):
         own = np.zeros(count, data.dtype)
-        for a in range(part * count // PARTS, (part + 1) * count // PARTS):
+        for a in range(part, count, PARTS):  # strided: early nodes have more later neighbours
             begin, end = indptr[a], indptr[a + 1]
             for link in range(begin, end):
                 own[indices[link]] = data[link]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,14 @@ from tagweave.encoders.backbones import Layout
 from tagweave.model.attention import StageAttention
 from tagweave.model.cooccurrence import cooccurrence_matrix, normalised_adjacency
 from tagweave.model.fusion import DotFusion, MFBFusion
+from tagweave.model.joint import JointHead
 from tagweave.model.label_gcn import LabelGCN
 from tagweave.model.mscnn_lce import MSCNNLCE
 from tagweave.model.pooled import PooledFeature, channel_statistics
+from tagweave.model.propagated import PropagatedScore
 
+INDUCTIVE = "propagated."  # where a joint head keeps what propagation says
 RAREST = 1e-3  # rates are kept this far from 0 and 1 where a logit starts from them
-PARTS = 2  # the encoder's pooled feature is average and maximum
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class LabelFacts:
 
 
 def build_head(
-    config: ModelConfig, layout: Layout, facts: LabelFacts, maps: Sequence[Tensor], features: Tensor
+    config: ModelConfig, layout: Layout, facts: LabelFacts, maps: Sequence[Tensor], mean: Tensor
 ) -> MSCNNLCE:
     """Build an untrained head.
 
@@ -41,26 +43,38 @@ def build_head(
         config: switches and widths.
         layout: of the encoder's records.
         facts: of the labels.
-        maps, features: a sample of the pool, for the statistics that standardise both.
+        maps: of a sample of the pool, for the statistics that standardise them.
+        mean: of the pool's pooled features (D,).
 
     Raises:
         InputError: switches that do not go together.
     """
     stages = _stages(config, layout)
     for stage, sample in zip(stages, maps, strict=True):
-        mean, std = channel_statistics(sample)
-        stage.channel_mean.copy_(mean)
-        stage.channel_std.copy_(std)
-    return _assemble(config, stages, PooledFeature(features.mean(dim=0), PARTS), facts)
+        channel_mean, channel_std = channel_statistics(sample)
+        stage.channel_mean.copy_(channel_mean)
+        stage.channel_std.copy_(channel_std)
+    return _assemble(config, stages, PooledFeature(mean, layout.parts), facts)
 
 
 def empty_head(config: ModelConfig, layout: Layout, labels: int) -> MSCNNLCE:
-    """Build a folded head of the right shapes for a state to be loaded into."""
+    """Build a folded network of the right shapes for a state to be loaded into."""
     blank = LabelFacts(np.zeros((labels, labels)), np.full(labels, 0.5), np.zeros((labels, 1), dtype=np.float32))
-    pooled = PooledFeature(torch.zeros(layout.features), PARTS)
-    head = _assemble(config, _stages(config, layout), pooled, blank)
-    head.fold()
-    return head
+    pooled = PooledFeature(torch.zeros(layout.features), layout.parts)
+    network = _assemble(config, _stages(config, layout), pooled, blank)
+    network.fold()
+    return network
+
+
+def restore_head(config: ModelConfig, layout: Layout, labels: int, state: Mapping[str, Tensor]) -> MSCNNLCE | JointHead:
+    """Build the folded network, or joint head, that ``state`` was saved from."""
+    network = empty_head(config, layout, labels)
+    head: MSCNNLCE | JointHead = network
+    if "share" in state:
+        inner = {name.removeprefix(INDUCTIVE): tensor for name, tensor in state.items() if name.startswith(INDUCTIVE)}
+        head = JointHead(network, PropagatedScore(inner), *(state[name] for name in ("slope", "offset", "share")))
+    head.load_state_dict(dict(state))
+    return head.eval()
 
 
 def _stages(config: ModelConfig, layout: Layout) -> list[StageAttention]:

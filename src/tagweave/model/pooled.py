@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,25 +11,24 @@ from torch import Tensor, nn
 class PooledFeature(nn.Module):
     """Centre and L2-normalise the parts of a pooled feature, then scale to unit variance: x̄ (B, D).
 
-    The same unit features that the graph compares, times sqrt(D).
+    The same unit features that the graph compares, each part times the root of its width.
 
     Args:
         mean: the pool's mean feature (D,).
-        parts: equal parts (average, maximum) that are normalised on their own.
+        parts: widths of the parts (averages, maxima) that are normalised on their own.
     """
 
     mean: Tensor
 
-    def __init__(self, mean: Tensor, parts: int) -> None:
+    def __init__(self, mean: Tensor, parts: Sequence[int]) -> None:
         super().__init__()
-        self.parts = parts
+        self.parts = list(parts)
         self.register_buffer("mean", mean)
 
     def forward(self, feature: Tensor) -> Tensor:
         """Return x̄ (B, D) of raw pooled features (B, D)."""
-        centred = (feature - self.mean).unflatten(1, (self.parts, -1))
-        unit = nn.functional.normalize(centred, dim=2, eps=1e-12)
-        return unit.flatten(1) * (feature.shape[1] / self.parts) ** 0.5
+        parts = (feature - self.mean).split(self.parts, dim=1)
+        return torch.cat([nn.functional.normalize(part, eps=1e-12) * part.shape[1] ** 0.5 for part in parts], dim=1)
 
 
 def channel_statistics(stage: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ SYSTEM_NAMES = {
     "ridge": "Ridge regression, labelled images only",
     "graph": "Label propagation over the graph",
     "network": "Network, labelled and propagated images",
+    "classifier": "Classifier: network and propagation, joined",
 }
 RULES = {
     "at_tuned": "tuned threshold per label",

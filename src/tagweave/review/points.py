@@ -46,7 +46,7 @@ def open_points(run: Path, manifest: Manifest, console: Console) -> NDArray[np.f
 
 
 def _project(cache: RecordCache, positions: NDArray[np.int64], console: Console) -> NDArray[np.float16]:
-    width = cache.layout.features // 2  # the average half
+    width = cache.layout.parts[0]  # the final map's average
     sample = cache.features(positions[:: -(-len(positions) // SAMPLE)])[:, :width]
     mean = pool_mean(sample)
     projection = fit_projection(unit_features(sample, mean), COMPONENTS)

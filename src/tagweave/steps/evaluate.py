@@ -33,17 +33,20 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     with job.console.progress("evaluate", "images") as progress:
         probabilities = _score_all(classifier, cache, positions, progress)
     with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
-        systems = {"ridge": stored["ridge"], "graph": stored["graph"], "network": probabilities}
-    systems = {"linear": np.load(job.folder / "checkpoints" / "linear.npy"), **systems}
+        systems = {"ridge": stored["ridge"], "graph": stored["graph"]}
+    with np.load(job.folder / "checkpoints" / "scores.npz", allow_pickle=False) as stored:
+        systems = {"linear": stored["linear"], **systems, "network": stored["network"]}
+        unseen = {"val": stored["classifier"], "test": probabilities}
     splits: dict[str, Any] = {}
     for split in ("val", "test"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
         truth = labels.take(rows)
         if truth.positives.any():
-            measured = {name: measure(scores[rows].astype(np.float64), truth) for name, scores in systems.items()}
-            measured["network"] = measure(probabilities[rows], truth, classifier.thresholds)
-            for name, scores in systems.items():
-                measured[name]["reliability"] = reliability(scores[rows].astype(np.float64), truth)
+            measured = {}
+            for name, scores in {**systems, "classifier": unseen[split]}.items():
+                here = scores[rows].astype(np.float64)
+                measured[name] = measure(here, truth, classifier.thresholds if name == "classifier" else None)
+                measured[name]["reliability"] = reliability(here, truth)
             splits[split] = {"systems": measured}
     seen = labels.take(manifest.rows("train"))
     cooccurrence = {
@@ -51,7 +54,7 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
         "conditional": np.round(conditional_probability(seen), 4).tolist(),
     }  # fmt: skip
     facts = read_json(job.folder / "steps" / "propagate.json")["propagation"]
-    content = {"main": "network", "splits": splits, "cooccurrence": cooccurrence, "propagation": facts}
+    content = {"main": "classifier", "splits": splits, "cooccurrence": cooccurrence, "propagation": facts}
     write_json(job.folder / "metrics.json", content)
     write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
     _save_attention(job, classifier, manifest, labels, cache, positions)

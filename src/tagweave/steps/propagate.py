@@ -35,10 +35,12 @@ from tagweave.graph.pseudo_labels import (
     pseudo_labels,
 )
 from tagweave.runs import atomic
+from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_labels
 
+PARTS = {"stages": None, "average+max": 2, "average": 1}  # of the pooled feature, from the first
 LOWER_GOALS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5)  # tried where the wanted precision is not shown
 ONE_SIDED = 1.645  # deviations that leave 5 % of the normal distribution on one side
 NO_POSITIVE = "without a known positive"
@@ -68,12 +70,12 @@ class Outcome:
     acceptance: Acceptance
 
 
-def graph_settings(config: GraphConfig) -> Any:
-    """Return the numerical core's settings of a configuration."""
+def graph_settings(config: GraphConfig, parts: Sequence[int]) -> Any:
+    """Return the numerical core's settings of a configuration, for pooled features with ``parts`` of these widths."""
     from tagweave.graph.image_graph import GraphSettings
 
     shared = config.model_dump(exclude={"features", "precision"})
-    return GraphSettings(parts=2 if config.features == "average+max" else 1, **shared)
+    return GraphSettings(parts=tuple(parts[: PARTS[config.features]]), **shared)
 
 
 def propagate(job: Job, key: str) -> Mapping[str, Any]:
@@ -85,15 +87,20 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     from tagweave.graph.image_graph import build_graph
 
     manifest, labels = load_collection(job.folder)
-    features = _features(job, manifest)
+    cache, positions = open_records(job, manifest)
+    settings = graph_settings(job.config.graph, cache.layout.parts)
+    features = cache.features(positions)[:, : sum(settings.parts)]
     pool = np.flatnonzero(manifest.splits != "test")
     job.console.say(f"propagate: graph of {len(pool):,} images, {job.config.graph.k} neighbours")
-    graph = build_graph(features[pool], graph_settings(job.config.graph))
+    graph = build_graph(features[pool], settings, len(labels.names))
     pool_labels = labels.take(pool)
     val = np.flatnonzero(manifest.splits[pool] == "val")
     honest = spread_and_decide(graph, pool_labels.hide(val), job)
     final = spread_and_decide(graph, pool_labels, job) if len(val) else honest
-    by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, pool, features, manifest)
+    for stage, outcome in (("choice", honest), ("final", final)):
+        _save_targets(job.folder / "graph" / f"{stage}.npz", outcome, pool)
+        save_inductive(job.folder / "graph" / f"inductive-{stage}.npz", outcome.spread, job.config.seed)
+    by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, final, pool, features, manifest)
     _save_labels(job.folder, final, pool, manifest, labels, by_graph)
     facts = propagation_facts(final)
     notes: list[str] = facts["sentences"]
@@ -257,37 +264,39 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _features(job: Job, manifest: Manifest) -> NDArray[np.float32]:
-    cache, positions = open_records(job, manifest)
-    width = cache.layout.features if job.config.graph.features == "average+max" else cache.layout.features // 2
-    features: NDArray[np.float32] = cache.features(positions)[:, :width]
-    return features
+def _save_targets(path: Path, outcome: Outcome, pool: NDArray[np.int64]) -> None:
+    """Write what the network learns from: probabilities and decisions for the pool."""
+    decided = outcome.decisions.decided(outcome.spread.labels)
+    with atomic(path) as partial:
+        np.savez_compressed(
+            partial, pool=pool, probabilities=outcome.probabilities.astype(np.float32),
+            reached=outcome.spread.reached, decided_values=decided.values, decided_known=decided.known,
+        )  # fmt: skip
 
 
 def _save_scores(
-    path: Path, honest: Outcome, pool: NDArray[np.int64], features: NDArray[np.float32], manifest: Manifest
-) -> NDArray[np.float32]:
-    """Write what training and evaluation read: probabilities of all images by graph and by ridge, and decisions.
+    path: Path, honest: Outcome, final: Outcome, pool: NDArray[np.int64], features: NDArray[np.float32],
+    manifest: Manifest,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Write probabilities of all images by graph and by ridge, of validation images without their own labels.
 
     Returns:
         The graph's probabilities (images, labels).
     """
     from tagweave.graph.teacher import fit_linear
 
-    spread, test = honest.spread, manifest.rows("test")
-    teacher, calibration = fit_linear(spread.graph.unit, spread.labels)
+    spread, test = final.spread, manifest.rows("test")
     by_graph, by_ridge = (np.zeros((len(manifest), len(spread.labels.names)), dtype=np.float32) for _ in range(2))
-    by_graph[pool] = honest.probabilities
-    by_ridge[pool] = calibration.apply(teacher.score(spread.graph.unit))
-    if len(test):
-        by_graph[test] = honest.curve.apply(spread.score_new(features[test]))
-        by_ridge[test] = calibration.apply(teacher.score(spread.unit_of(features[test])))
-    decided = honest.decisions.decided(spread.labels)
+    unit = spread.graph.unit
+    for outcome, rows in ((final, np.arange(len(pool))), (honest, np.flatnonzero(manifest.splits[pool] == "val"))):
+        teacher, calibration = fit_linear(unit, outcome.spread.labels)
+        by_graph[pool[rows]] = outcome.probabilities[rows]
+        by_ridge[pool[rows]] = calibration.apply(teacher.score(unit[rows]))
+        if len(test) and outcome is final:
+            by_graph[test] = final.curve.apply(spread.score_new(features[test]))
+            by_ridge[test] = calibration.apply(teacher.score(spread.unit_of(features[test])))
     with atomic(path) as partial:
-        np.savez_compressed(
-            partial, pool=pool, graph=by_graph, ridge=by_ridge, reached=spread.reached,
-            decided_values=decided.values, decided_known=decided.known,
-        )  # fmt: skip
+        np.savez_compressed(partial, pool=pool, graph=by_graph, ridge=by_ridge, reached=spread.reached)
     return by_graph
 
 

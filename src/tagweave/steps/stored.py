@@ -36,6 +36,6 @@ def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
 
     folder = Path(read_json(job.folder / "steps" / "embed.json")["cache"])
     about = read_json(folder / "encoder.json")["layout"]
-    layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), about["features"])
+    layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), tuple(about["parts"]))
     cache = RecordCache(folder, layout)
     return cache, cache.positions(manifest.digests)

@@ -1,10 +1,11 @@
-"""Train the network on given and propagated labels."""
+"""Train the classifier on given and propagated labels."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,126 +16,214 @@ from tagweave.runs import atomic, read_json
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tagweave.calibration import Calibration
+    from tagweave.model.joint import JointHead
+    from tagweave.model.mscnn_lce import MSCNNLCE
+    from tagweave.training.batches import MapSource, TrainingSet
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the network in the mixture
 STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Hold the whole collection: its manifest, given labels (N, C), and where its records lie."""
+
+    manifest: Manifest
+    labels: LabelMatrix
+    source: MapSource
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Hold a trained network.
+
+    Attributes:
+        stage: ``choice`` or ``final``. data: what it was trained on.
+        hidden: labelled rows of the collection that it did not see.
+    """
+
+    stage: str
+    network: MSCNNLCE
+    data: TrainingSet
+    hidden: NDArray[np.int64]
+    history: tuple[dict[str, Any], ...]
 
 
 def train(job: Job, key: str) -> Mapping[str, Any]:
-    """Train the network on given and propagated labels, calibrate it, and write the model folder."""
-    import torch
+    """Train the network on given and propagated labels, calibrate it, and write the model folder.
 
+    First without the validation images, which choose calibration, thresholds and the network's share in the mixture;
+    then once more on all labelled images, over all epochs: with few labels those held back are missed, and a handful
+    of validation images is a poor judge of when to stop.
+    """
     from tagweave.predict import Classifier
     from tagweave.threads import limit_threads
     from tagweave.training.batches import MapSource
-    from tagweave.training.loop import Validation, score_images
-    from tagweave.training.loop import train as run_training
 
     limit_threads()
     manifest, labels = load_collection(job.folder)
     cache, positions = open_records(job, manifest)
-    source = MapSource(cache, positions)
-    data = _training_set(job, manifest, labels, source)
-    head = _build_head(job, manifest, labels, source)
-    val = np.flatnonzero((manifest.splits == "val") & labels.labelled)
-    validation = Validation(MapSource(cache, positions[val]), labels.take(val))
-    folder = job.folder / "checkpoints"
-    with job.console.progress("train", "epochs") as progress:
+    images = Images(manifest, labels, MapSource(cache, positions))
+    val, test = (np.flatnonzero((manifest.splits == split) & labels.labelled) for split in ("val", "test"))
 
-        def report(epoch: int, epochs: int, record: dict[str, Any]) -> None:
-            progress(epoch, epochs)
+    choice = _fit(job, key, "choice", images, val)
+    by_network = _logits(choice.network, images, val)
+    network_calibration = calibrate(by_network, labels.take(val))
+    share = _network_share(job, network_calibration.apply(by_network), labels.take(val), val)
+    head = _joined(job, choice, network_calibration, share)
+    by_head = _logits(head, images, val)
+    calibration = calibrate(by_head, labels.take(val))
+    final, final_head = choice, head
+    if len(val) and job.config.train.refit:
+        final = _fit(job, key, "final", images, val[:0])
+        final_head = _joined(job, final, network_calibration, share)
 
-        history = run_training(
-            head, data, validation, job.config.train, seed=job.config.seed, folder=folder, key=key, report=report
-        )
-    torch.manual_seed(job.config.seed)
-    logits = score_images(head, validation.source) if len(val) else np.zeros((0, len(labels.names)), np.float32)
-    calibration, thresholds = _calibrate(logits, validation.labels)
     embedded = read_json(job.folder / "steps" / "embed.json")
     Classifier(
-        names=labels.names, thresholds=thresholds, calibration=calibration, encoder=job.config.encoder,
-        encoder_key=embedded["encoder_key"], layout=cache.layout, model=job.config.model, head=head.eval(),
+        names=labels.names, thresholds=_thresholds(calibration, by_head, labels.take(val)), calibration=calibration,
+        encoder=job.config.encoder, encoder_key=embedded["encoder_key"], layout=cache.layout, model=job.config.model,
+        head=final_head.eval(),
     ).save(job.folder / "model")  # fmt: skip
-    with atomic(folder / "linear.npy") as partial:
-        np.save(partial, _linear_baseline(manifest, labels, head, source, job.config.seed))
+    scores = {name: np.zeros(labels.values.shape, dtype=np.float32) for name in ("linear", "network", "classifier")}
+    scores["classifier"][val] = calibration.apply(by_head)
+    scores["network"][val] = network_calibration.apply(by_network)
+    scores["network"][test] = network_calibration.apply(_logits(final.network, images, test))
+    linear_calibration = calibrate(_linear_logits(job, choice, images, val), labels.take(val))
+    for fit, rows in ((choice, val), (final, test)):
+        scores["linear"][rows] = linear_calibration.apply(_linear_logits(job, fit, images, rows))
+    with atomic(job.folder / "checkpoints" / "scores.npz") as partial:
+        np.savez_compressed(partial, **scores)  # type: ignore[arg-type]
     with atomic(job.folder / "history.jsonl") as partial:
-        partial.write_text("".join(json.dumps(record) + "\n" for record in history), encoding="utf-8")
-    best = max((r["val_mAP"] for r in history if r["val_mAP"] is not None), default=None)
-    return {"epochs": len(history), "best_val_mAP": best, "images": len(data.names)}
+        partial.write_text("".join(json.dumps(record) + "\n" for record in choice.history), encoding="utf-8")
+    best = max((r["val_mAP"] for r in choice.history if r["val_mAP"] is not None), default=None)
+    return {
+        "epochs": len(final.history), "best_val_mAP": best, "network_share": share,
+        "images": len(final.data.names),
+    }  # fmt: skip
 
 
-def _training_set(job: Job, manifest: Manifest, labels: LabelMatrix, source: Any) -> Any:
-    """Give every pool image outside validation its targets: given cells, then what propagation says of the rest."""
-    from tagweave.training.batches import MapSource, TrainingSet
+def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int64]) -> Fit:
+    """Train a network with the labels of ``hidden`` unseen; they choose the epoch where there are any."""
+    from tagweave.steps.targets import training_set
+    from tagweave.training.batches import MapSource
+    from tagweave.training.loop import Validation
+    from tagweave.training.loop import train as run_training
 
-    with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
-        pool, probabilities = stored["pool"], stored["graph"][stored["pool"]]
-        reached, values, known = stored["reached"], stored["decided_values"], stored["decided_known"]
-    given = labels.take(pool)
-    kind = job.config.train.targets
-    if kind == "soft":
-        targets, trusted = probabilities, given.known | reached[:, None]
-    elif kind == "decided":
-        targets, trusted = values.astype(np.float32), known
-    else:
-        targets, trusted = given.values.astype(np.float32), given.known
-    weights = np.where(given.known, 1.0, np.maximum(probabilities, 1 - probabilities) if kind == "decided" else 1.0)
-    weights = np.where(trusted, weights, 0.0).astype(np.float32)
-    trained = manifest.splits[pool] == "train"
-    weights[:, given.take(trained).positives == 0] = 0.0  # without a known positive nothing can be learned
-    use = np.flatnonzero(trained & (weights > 0).any(axis=1))
-    rows = pool[use]
-    return TrainingSet(
-        source=MapSource(source.cache, source.positions[rows]),
-        targets=np.where(given.known, given.values, targets)[use].astype(np.float32),
-        weights=weights[use],
-        labelled=given.labelled[use],
-        names=tuple(manifest.paths[row] for row in rows),
-    )
+    propagated = job.folder / "graph" / f"{stage}.npz"
+    data = training_set(propagated, job.config.train, images.manifest, images.labels, images.source, hidden)
+    network = _build_network(job, images, hidden)
+    source = images.source
+    validation = Validation(MapSource(source.cache, source.positions[hidden]), images.labels.take(hidden))
+    with job.console.progress("train" if stage == "choice" else "train again", "epochs") as progress:
+        history = run_training(
+            network, data, validation, job.config.train, seed=job.config.seed, key=key,
+            folder=job.folder / "checkpoints" / stage, report=lambda epoch, epochs, _: progress(epoch, epochs),
+        )  # fmt: skip
+    return Fit(stage, network.eval(), data, hidden, history)
 
 
-def _build_head(job: Job, manifest: Manifest, labels: LabelMatrix, source: Any) -> Any:
+def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNNLCE:
     import torch
 
+    from tagweave.graph.neighbours import pool_mean
     from tagweave.model.build import LabelFacts, build_head
     from tagweave.model.cooccurrence import conditional_probability
     from tagweave.model.word_vectors import label_vectors
 
-    config, seen = job.config.model, labels.take(manifest.rows("train"))
+    config, names, outside = job.config.model, images.labels.names, images.manifest.splits == "test"
+    seen = images.labels.hide(hidden).take(np.flatnonzero(~outside))
     vectors = (
-        label_vectors(labels.names, config.word_vectors, config.label_words, job.config.seed)
+        label_vectors(names, config.word_vectors, config.label_words, job.config.seed)
         if config.fusion != "none"
-        else np.zeros((len(labels.names), 1), dtype=np.float32)
+        else np.zeros((len(names), 1), dtype=np.float32)
     )
     facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
-    rows = np.random.default_rng(job.config.seed).permutation(np.flatnonzero(manifest.splits != "test"))
+    pool, source = np.flatnonzero(~outside), images.source
+    sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
+    mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
-    return build_head(config, source.cache.layout, facts, *source.read(np.sort(rows[:STATISTICS_SAMPLE])))
+    return build_head(config, source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
 
 
-def _linear_baseline(manifest: Manifest, labels: LabelMatrix, head: Any, source: Any, seed: int) -> NDArray[np.float32]:
-    """Return probabilities (N, C) of a linear layer trained on the labelled training images alone.
+def _network_share(job: Job, by_network: Floats, labels: LabelMatrix, val: NDArray[np.int64]) -> float:
+    """Return the network's share in the mixture: the one of least log loss on the validation images, even without."""
+    from tagweave.metrics import log_loss
 
-    Calibrated on the validation images as the network is, so that thresholds treat both alike.
-    """
+    if not job.config.train.joint:
+        return 1.0
+    if not labels.positives.any():
+        return 0.5
+    with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
+        by_propagation = stored["graph"][val]
+    losses = {share: log_loss(share * by_network + (1.0 - share) * by_propagation, labels) for share in SHARES}
+    return min(SHARES, key=lambda share: losses[share])
+
+
+def _joined(job: Job, fit: Fit, calibration: Calibration, share: float) -> MSCNNLCE | JointHead:
+    """Join the network with what propagation says of new images, from the same labels."""
+    import torch
+
+    from tagweave.model.joint import JointHead
+    from tagweave.steps.inductive import load_inductive
+
+    if share == 1.0:
+        return fit.network
+    propagated = load_inductive(job.folder / "graph" / f"inductive-{fit.stage}.npz")
+    slope, offset = (torch.from_numpy(part.astype(np.float32)) for part in (calibration.slope, calibration.offset))
+    return JointHead(fit.network, propagated, slope, offset, torch.tensor(share)).eval()
+
+
+def _pooled(network: MSCNNLCE, source: MapSource) -> NDArray[np.float32]:
+    """Return x̄ (n, D) of the images of ``source``."""
+    import torch
+
+    with torch.inference_mode():
+        x: NDArray[np.float32] = network.pooled(torch.from_numpy(source.cache.features(source.positions))).numpy()
+    return x
+
+
+def _logits(head: nn.Module, images: Images, rows: NDArray[np.int64]) -> Floats:
+    """Return logits (n, C) of rows of the collection."""
+    from tagweave.training.batches import MapSource
+    from tagweave.training.loop import score_images
+
+    if not len(rows):
+        return np.zeros((0, len(images.labels.names)))
+    return score_images(head, MapSource(images.source.cache, images.source.positions[rows])).astype(np.float64)
+
+
+def _linear_logits(job: Job, fit: Fit, images: Images, rows: NDArray[np.int64]) -> Floats:
+    """Return logits (n, C) of ``rows`` by a linear layer trained on the labelled images alone."""
     import torch
 
     from tagweave.training.linear import train_linear
 
+    x = _pooled(fit.network, images.source)
+    labelled = images.labels.hide(fit.hidden).labelled & (images.manifest.splits != "test")
+    layer = train_linear(x[labelled], images.labels.take(np.flatnonzero(labelled)), job.config.seed)
     with torch.inference_mode():
-        x = head.pooled(torch.from_numpy(source.cache.features(source.positions))).numpy()
-    rows = np.flatnonzero((manifest.splits == "train") & labels.labelled)
-    layer = train_linear(x[rows], labels.take(rows), seed)
-    with torch.inference_mode():
-        logits = layer(torch.from_numpy(x)).numpy()
-    val = np.flatnonzero((manifest.splits == "val") & labels.labelled)
-    return _calibrate(logits[val], labels.take(val))[0].apply(logits.astype(np.float64)).astype(np.float32)
+        logits: Floats = layer(torch.from_numpy(x[rows])).numpy().astype(np.float64)
+    return logits
 
 
-def _calibrate(logits: NDArray[np.float32], labels: LabelMatrix) -> tuple[Any, NDArray[np.float64]]:
-    """Fit calibration and thresholds on validation images; without positives there the logits stand as they are."""
-    from tagweave.calibration import Calibration, fit_calibration, tune_thresholds
+def calibrate(logits: Floats, labels: LabelMatrix) -> Calibration:
+    """Fit a calibration on images that were not trained on; without positives there the logits stand as they are."""
+    from tagweave.calibration import Calibration, fit_calibration
 
-    count = len(labels.names)
+    if labels.positives.any():
+        return fit_calibration(logits, labels)
+    return Calibration(np.ones(len(labels.names)), np.zeros(len(labels.names)))
+
+
+def _thresholds(calibration: Calibration, logits: Floats, labels: LabelMatrix) -> Floats:
+    from tagweave.calibration import tune_thresholds
+
     if not labels.positives.any():
-        return Calibration(np.ones(count), np.zeros(count)), np.full(count, 0.5)
-    calibration = fit_calibration(logits.astype(np.float64), labels)
-    return calibration, tune_thresholds(calibration.apply(logits.astype(np.float64)), labels)
+        return np.full(len(labels.names), 0.5)
+    return tune_thresholds(calibration.apply(logits), labels)

@@ -49,7 +49,8 @@ class Progress:
 
 def train(
     head: nn.Module, data: TrainingSet, validation: Validation, config: TrainConfig, *,
-    seed: int, folder: Path, key: str, report: Callable[[int, int, dict[str, Any]], None] | None = None,
+    seed: int, folder: Path, key: str,
+    report: Callable[[int, int, dict[str, Any]], None] | None = None,
 ) -> tuple[dict[str, Any], ...]:  # fmt: skip
     """Train ``head`` and leave the chosen weights in it; return the history, one record per epoch.
 

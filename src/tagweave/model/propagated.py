@@ -1,0 +1,56 @@
+"""What propagation says of an image outside its graph, as one module: for the exported classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class PropagatedScore(nn.Module):
+    """Score images by the inductive rule and the teacher, blended and calibrated as propagation chose.
+
+    u = x̄ · scale, of the parts that the graph reads; f_c = sum_j w_j f_jc / sum_j w_j over the K nearest images j of
+    the pool, w the affinity of cosines (METHOD §1.7), the labels' rates where no affinity is positive; r = V u + v the
+    closed-form teacher;
+    p = sigmoid(slope_c (share f_c + (1 - share) r_c) + offset_c).
+
+    Args:
+        tensors: ``scale`` (D,), ``centre`` (D,), ``matrix`` (D, d), ``points`` (N, d), ``scores`` (N, C), ``rates``,
+            ``slope``, ``offset``, ``bias`` (C,), ``weight`` (D, C), and the numbers ``share``, ``k``, ``gamma``,
+            ``tau`` (0 for ``cosine_power``, else ``heat``'s).
+    """
+
+    scale: Tensor
+    centre: Tensor
+    matrix: Tensor
+    points: Tensor
+    scores: Tensor
+    rates: Tensor
+    weight: Tensor
+    bias: Tensor
+    slope: Tensor
+    offset: Tensor
+    share: Tensor
+    gamma: Tensor
+    tau: Tensor
+    k: Tensor
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor)
+        self.nearest, self.heat = int(self.k), float(self.tau)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return probabilities (B, C) of pooled features x̄ (B, D)."""
+        unit = pooled[:, : len(self.scale)] * self.scale  # the graph may read the first parts of x̄ only
+        query = nn.functional.normalize((unit - self.centre) @ self.matrix, eps=1e-9)
+        cosine, index = (query @ self.points.float().T).topk(self.nearest, dim=1)
+        affinity = torch.exp((cosine - 1.0) / (2.0 * self.heat)) if self.heat else cosine.clamp(min=0.0) ** self.gamma
+        mass = affinity.sum(dim=1, keepdim=True)
+        found = (affinity.unsqueeze(1) @ self.scores[index].float()).squeeze(1)
+        by_graph = torch.where(mass > 0, found / mass.clamp(min=1e-12), self.rates)
+        blend = self.share * by_graph + (1.0 - self.share) * (unit @ self.weight + self.bias)
+        return torch.sigmoid(blend * self.slope + self.offset)
