@@ -120,7 +120,9 @@ class TrainConfig(Section):
     labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
     refit: bool = Field(True, description="train once more with the validation images")
-    joint: bool = Field(True, description="join the network with what propagation says, as suits")
+    network_share: float = Field(
+        0.5, ge=0, le=1, description="of the network in the classifier; the rest is what propagation says"
+    )
 
 
 class Config(Section):
@@ -147,7 +149,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model": {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0},
         "train": {
             "epochs": 25, "batch": 32, "optimiser": "sgd", "learning_rate": 0.01, "ema": 0.0, "loss": "weighted_bce",
-            "auxiliary": 1.0, "targets": "decided", "patience": 25,
+            "auxiliary": 1.0, "targets": "decided", "patience": 25, "network_share": 1.0,
         },
     },
 }  # fmt: skip

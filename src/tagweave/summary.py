@@ -13,7 +13,7 @@ SYSTEMS = {
     "ridge": "ridge, labelled images only",
     "graph": "propagated labels",
     "network": "network",
-    "classifier": "network and propagation, joined",
+    "classifier": "network with propagation",
 }
 SHOWN_LABELS = 30  # more are left to the report
 

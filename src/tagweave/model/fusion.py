@@ -14,7 +14,7 @@ CHUNK_VALUES = 2**25  # B x labels x m held at once, which bounds memory at 128 
 class MFBFusion(nn.Module):
     """Fuse by multi-modal factorised bilinear pooling (Yu et al. 2018).
 
-    For label i: M1 = U F, M2 = V w_i, both m wide; M = sum-pool over groups of g of dropout(M1 ∘ M2), m/g wide; then
+    For label i: M1 = U F, M2 = V w_i, both m wide; M = sum-pool over groups of g of dropout(M1) ∘ M2, m/g wide; then
     signed square root and L2 norm; y_i = <o, M> + bias, one linear layer shared by all labels.
 
     Args:
@@ -22,7 +22,7 @@ class MFBFusion(nn.Module):
         label_width: width of a label embedding.
         m: fusion width.
         g: group size, a divisor of m.
-        dropout: share of M1 ∘ M2 dropped in training.
+        dropout: share of M1, and so of M1 ∘ M2, dropped in training; the same for all labels of an image.
         signed_sqrt: take sign(M) sqrt(|M|).
         l2: divide M by its length.
     """
@@ -59,14 +59,18 @@ class MFBFusion(nn.Module):
         return torch.cat([self._fuse(image, part) for part in projected.split(step)], dim=1)
 
     def _fuse(self, image: Tensor, projected: Tensor) -> Tensor:
-        product = self.dropout(image.unsqueeze(1) * projected.unsqueeze(0))  # (B, C, m)
-        pooled = product.unflatten(2, (-1, self.g)).sum(dim=3)  # (B, C, m / g)
-        if self.signed_sqrt:
-            # sqrt has no finite slope at 0; the small constant keeps gradients finite where a product vanishes.
-            pooled = pooled / (pooled.abs() + 1e-8).sqrt()
-        if self.l2:
-            pooled = nn.functional.normalize(pooled, dim=2, eps=1e-6)
-        return self.output(pooled.to(self.output.weight.dtype)).squeeze(2)
+        image = self.dropout(image)  # drops the same products as dropping them in M1 ∘ M2, for all labels alike
+        groups = image.unflatten(1, (-1, self.g)), projected.unflatten(1, (-1, self.g))
+        weight, bias = (part.to(image.dtype) for part in (self.output.weight[0], self.output.bias))
+        with torch.autocast(image.device.type, enabled=False):  # it would take the products back to half precision
+            pooled = torch.einsum("bjg,cjg->bcj", *groups)  # (B, C, m / g), without the (B, C, m) product
+            if self.signed_sqrt:
+                # sqrt has no finite slope at 0; the small constant keeps gradients finite where a product vanishes.
+                pooled = pooled / (pooled.abs() + 1e-8).sqrt()
+            scores = pooled @ weight
+            if self.l2:  # <o, M / |M|> = <o, M> / |M|
+                scores = scores / pooled.norm(dim=2).clamp(min=1e-6)
+        return (scores + bias).to(self.output.weight.dtype)
 
     def _low_rank(self, image: Tensor, projected: Tensor) -> Tensor:
         """Without square root and norm the whole is one bilinear form: y = (U F ∘ o) · M2, o repeated g times."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tagweave.model.mscnn_lce import MSCNNLCE
     from tagweave.training.batches import MapSource, TrainingSet
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the network in the mixture
 STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
 
 Floats = NDArray[np.float64]
@@ -58,9 +57,8 @@ class Fit:
 def train(job: Job, key: str) -> Mapping[str, Any]:
     """Train the network on given and propagated labels, calibrate it, and write the model folder.
 
-    First without the validation images, which choose calibration, thresholds and the network's share in the mixture;
-    then once more on all labelled images, over all epochs: with few labels those held back are missed, and a handful
-    of validation images is a poor judge of when to stop.
+    First without the validation images, which choose calibration and thresholds; then once more on all labelled
+    images, over all epochs: with few labels those held back are missed.
     """
     from tagweave.predict import Classifier
     from tagweave.threads import limit_threads
@@ -75,14 +73,13 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     choice = _fit(job, key, "choice", images, val)
     by_network = _logits(choice.network, images, val)
     network_calibration = calibrate(by_network, labels.take(val))
-    share = _network_share(job, network_calibration.apply(by_network), labels.take(val), val)
-    head = _joined(job, choice, network_calibration, share)
+    head = _joined(job, choice, network_calibration)
     by_head = _logits(head, images, val)
     calibration = calibrate(by_head, labels.take(val))
     final, final_head = choice, head
     if len(val) and job.config.train.refit:
         final = _fit(job, key, "final", images, val[:0])
-        final_head = _joined(job, final, network_calibration, share)
+        final_head = _joined(job, final, network_calibration)
 
     embedded = read_json(job.folder / "steps" / "embed.json")
     Classifier(
@@ -102,10 +99,7 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     with atomic(job.folder / "history.jsonl") as partial:
         partial.write_text("".join(json.dumps(record) + "\n" for record in choice.history), encoding="utf-8")
     best = max((r["val_mAP"] for r in choice.history if r["val_mAP"] is not None), default=None)
-    return {
-        "epochs": len(final.history), "best_val_mAP": best, "network_share": share,
-        "images": len(final.data.names),
-    }  # fmt: skip
+    return {"epochs": len(final.history), "best_val_mAP": best, "images": len(final.data.names)}
 
 
 def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int64]) -> Fit:
@@ -151,27 +145,14 @@ def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNN
     return build_head(config, source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
 
 
-def _network_share(job: Job, by_network: Floats, labels: LabelMatrix, val: NDArray[np.int64]) -> float:
-    """Return the network's share in the mixture: the one of least log loss on the validation images, even without."""
-    from tagweave.metrics import log_loss
-
-    if not job.config.train.joint:
-        return 1.0
-    if not labels.positives.any():
-        return 0.5
-    with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
-        by_propagation = stored["graph"][val]
-    losses = {share: log_loss(share * by_network + (1.0 - share) * by_propagation, labels) for share in SHARES}
-    return min(SHARES, key=lambda share: losses[share])
-
-
-def _joined(job: Job, fit: Fit, calibration: Calibration, share: float) -> MSCNNLCE | JointHead:
+def _joined(job: Job, fit: Fit, calibration: Calibration) -> MSCNNLCE | JointHead:
     """Join the network with what propagation says of new images, from the same labels."""
     import torch
 
     from tagweave.model.joint import JointHead
     from tagweave.steps.inductive import load_inductive
 
+    share = job.config.train.network_share
     if share == 1.0:
         return fit.network
     propagated = load_inductive(job.folder / "graph" / f"inductive-{fit.stage}.npz")
