@@ -190,7 +190,9 @@ def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: st
         if not job.is_file():
             raise InputError(f"Expected a reviewed run folder (with job.json) at {reviewed}, but there is none.")
         images = Path(read_json(job)["images"])
-    return images, next_labels(reviewed, labels, format), "csv-onehot"
+    path, said = next_labels(reviewed, labels, format)
+    typer.echo(f"review: {said}", err=True)
+    return images, path, "csv-onehot"
 
 
 def _changes(budget: float | None, precision: float | None, strict: bool, seed: int | None) -> list[str]:

@@ -10,7 +10,7 @@ from tagweave.data.formats.csv_onehot import read_csv_onehot
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 from tagweave.review.desk import Change, Desk
-from tagweave.review.export import reviewed_labels, with_decisions, write_labels
+from tagweave.review.export import next_labels, reviewed_labels, with_decisions, write_labels
 
 
 def decide(desk: Desk, gesture: str, value: str, *rows: int, label: str = "cat") -> None:
@@ -64,6 +64,16 @@ def test_decisions_go_over_the_rows_of_any_label_file(reviewed: Path) -> None:
     assert merged.splits == ("",) * 5
     assert len(set(merged.lines)) == 5
     assert merged.notes == ("4 review decisions applied, 3 images added",)
+
+
+def test_the_next_fits_label_file_holds_them_and_says_so(reviewed: Path, tmp_path: Path) -> None:
+    path, said = next_labels(reviewed)
+    assert cells(read_csv_onehot(path).labels) == cells(reviewed_labels(reviewed).labels)
+    assert said.startswith("4 review decisions applied")
+    (tmp_path / "more.csv").write_text("image,labels\nsub/0009.png,dog\n")
+    path, _ = next_labels(reviewed, tmp_path / "more.csv")
+    assert "sub/0009.png" in read_csv_onehot(path).images
+    assert read_csv_onehot(path).labels.names == ("cat", "fox", "hound")
 
 
 def test_a_run_without_review_and_a_wrong_name_are_told(run: Path, tmp_path: Path) -> None:

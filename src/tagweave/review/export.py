@@ -98,8 +98,11 @@ def write_labels(run: Path, path: Path, kind: str) -> int:
     return len(lines) - 1
 
 
-def next_labels(run: Path, labels: Path | None = None, format: str | None = None) -> Path:
-    """Write the label file for the next fit, ``review/labels.csv`` in the run folder, and return its path.
+def next_labels(run: Path, labels: Path | None = None, format: str | None = None) -> tuple[Path, str]:
+    """Write the label file for the next fit, ``review/labels.csv`` in the run folder.
+
+    Returns:
+        its path, and what was done in words.
 
     It holds the labels of the file ``labels``, or the run's own without one, with the review's decisions over them.
 
@@ -110,7 +113,7 @@ def next_labels(run: Path, labels: Path | None = None, format: str | None = None
     annotations = reviewed_labels(run) if labels is None else with_decisions(read_annotations(labels, format), run)
     with atomic(path) as partial:
         write_csv_onehot(partial, annotations)
-    return path
+    return path, annotations.notes[-1]
 
 
 def reviewed_labels(run: Path) -> Annotations:
@@ -138,12 +141,26 @@ def with_decisions(annotations: Annotations, run: Path) -> Annotations:
     Raises:
         InputError: the run was not reviewed, or two rows name one image.
     """
-    manifest, base = Manifest.load(run / "manifest.parquet"), annotations.labels
+    (manifest, own), base = load_collection(run), annotations.labels
+    names = (*base.names, *(name for name in own.names if name not in base.names))
     place = match_rows(replace(annotations, image_folder=manifest.root), manifest.paths, manifest.root)
-    values, known = (np.zeros((len(manifest), len(base.names)), dtype=bool) for _ in range(2))
-    values[place[place >= 0]], known[place[place >= 0]] = base.values[place >= 0], base.known[place >= 0]
-    ledger = _follow(run, manifest, LabelMatrix(values, known, base.names))
-    return _joined(annotations, ledger, place, np.setdiff1d(decided_rows(ledger), place), manifest)
+    values, known = (np.zeros((len(manifest), len(names)), dtype=bool) for _ in range(2))
+    width = len(base.names)
+    values[place[place >= 0], :width], known[place[place >= 0], :width] = (
+        base.values[place >= 0],
+        base.known[place >= 0],
+    )
+    ledger = _follow(run, manifest, LabelMatrix(values, known, names))
+    joined = _joined(annotations, ledger, place, np.setdiff1d(decided_rows(ledger), place), manifest)
+    return _without_empty(joined, base.names)
+
+
+def _without_empty(annotations: Annotations, kept: tuple[str, ...]) -> Annotations:
+    """Leave out labels of the run of which neither the file nor a decision says anything."""
+    labels = annotations.labels
+    use = labels.known.any(axis=0) | np.isin(labels.names, kept)
+    names = tuple(name for name, used in zip(labels.names, use, strict=True) if used)
+    return replace(annotations, labels=LabelMatrix(labels.values[:, use], labels.known[:, use], names))
 
 
 def _follow(run: Path, manifest: Manifest, labels: LabelMatrix) -> Ledger:
