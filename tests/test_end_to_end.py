@@ -304,7 +304,9 @@ def test_a_run_folder_is_used_from_another_working_folder(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", ["check/manifest.parquet", "steps/embed.json", "checkpoints/last.pt", "metrics.json"])
+@pytest.mark.parametrize(
+    "sign", ["check/manifest.parquet", "steps/embed.json", "checkpoints/choice/last.pt", "metrics.json"]
+)
 def test_a_real_command_is_killed_when_a_file_appears(sign: str, drawn: Drawn, finished: Run, tmp_path: Path) -> None:
     changes = (f"{section}.{key}={value}" for section, keys in SETTINGS.items() for key, value in keys.items())
     words = [word for change in changes for word in ("--set", change)]
