@@ -252,6 +252,7 @@ def test_bad_settings(words: tuple[str, ...], text: str, drawn: Drawn, tagweave:
     [
         (("fit",), "Expected a folder of images (or --voc FOLDER), but got none; see tagweave fit --help."),
         (("fit", "nowhere", "-l", "x.csv"), "Expected a label file or folder at"),
+        (("fit", "here", "--resume-labels", "none"), "Expected a reviewed run folder (with job.json) at none"),
         (("embed", "nowhere"), "nowhere, but nothing is there."),
         (("train", "runs/nowhere"), "Expected labels to learn from, but got none; give some with --labels FILE"),
         (("fit", "--voc", "nowhere"), "nowhere, but nothing is there."),

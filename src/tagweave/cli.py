@@ -185,11 +185,10 @@ def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: st
     from tagweave.review.export import next_labels
     from tagweave.runs import read_json
 
-    if images is None:
-        job = reviewed / "job.json"
-        if not job.is_file():
-            raise InputError(f"Expected a reviewed run folder (with job.json) at {reviewed}, but there is none.")
-        images = Path(read_json(job)["images"])
+    job = reviewed / "job.json"
+    if not job.is_file():
+        raise InputError(f"Expected a reviewed run folder (with job.json) at {reviewed}, but there is none.")
+    images = images or Path(read_json(job)["images"])
     path, said = next_labels(reviewed, labels, format)
     typer.echo(f"review: {said}", err=True)
     return images, path, "csv-onehot"

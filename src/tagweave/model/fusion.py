@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tagweave.errors import InputError
 
 LOGIT_REACH = 10.0
-CHUNK_VALUES = 2**25  # B x labels x m held at once, which bounds memory at 128 MB for large C
+CHUNK_VALUES = 2**25  # B x labels x m at once, of which a g-th is held: bounds memory at 64 MB with g 2 for large C
 
 
 class MFBFusion(nn.Module):
