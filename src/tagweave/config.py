@@ -74,6 +74,7 @@ class GraphConfig(Section):
 class ModelConfig(Section):
     """The network (METHOD §2 to §4)."""
 
+    head: Literal["mscnn_lce"] = Field("mscnn_lce", description="which system maps stage maps to labels")
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
     compatibility: Literal["additive", "dot"] = "additive"
     normalisation: Literal["softmax", "sigmoid"] = "softmax"

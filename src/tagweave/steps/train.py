@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tagweave.calibration import Calibration
-    from tagweave.model.joint import JointHead
-    from tagweave.model.mscnn_lce import MSCNNLCE
     from tagweave.training.batches import MapSource, TrainingSet
 
 STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
@@ -48,7 +46,7 @@ class Fit:
     """
 
     stage: str
-    network: MSCNNLCE
+    network: nn.Module
     data: TrainingSet
     hidden: NDArray[np.int64]
     history: tuple[dict[str, Any], ...]
@@ -122,13 +120,14 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
     return Fit(stage, network.eval(), data, hidden, history)
 
 
-def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNNLCE:
+def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> nn.Module:
     import torch
 
     from tagweave.graph.neighbours import pool_mean
-    from tagweave.model.build import LabelFacts, build_head
     from tagweave.model.cooccurrence import conditional_probability
+    from tagweave.model.inputs import HeadInputs, LabelFacts
     from tagweave.model.word_vectors import label_vectors
+    from tagweave.peers.registry import build_head
 
     config, names, outside = job.config.model, images.labels.names, images.manifest.splits == "test"
     seen = images.labels.hide(hidden).take(np.flatnonzero(~outside))
@@ -142,10 +141,11 @@ def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNN
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
     mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
-    return build_head(config, source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
+    inputs = HeadInputs.measure(source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
+    return build_head(config, inputs)
 
 
-def _joined(job: Job, fit: Fit, calibration: Calibration) -> MSCNNLCE | JointHead:
+def _joined(job: Job, fit: Fit, calibration: Calibration) -> nn.Module:
     """Join the network with what propagation says of new images, from the same labels."""
     import torch
 
@@ -160,12 +160,14 @@ def _joined(job: Job, fit: Fit, calibration: Calibration) -> MSCNNLCE | JointHea
     return JointHead(fit.network, propagated, slope, offset, torch.tensor(share)).eval()
 
 
-def _pooled(network: MSCNNLCE, source: MapSource) -> NDArray[np.float32]:
+def _pooled(network: nn.Module, source: MapSource) -> NDArray[np.float32]:
     """Return x̄ (n, D) of the images of ``source``."""
     import torch
 
     with torch.inference_mode():
-        x: NDArray[np.float32] = network.pooled(torch.from_numpy(source.cache.features(source.positions))).numpy()
+        x: NDArray[np.float32] = network.pooled(  # type: ignore[operator]
+            torch.from_numpy(source.cache.features(source.positions))
+        ).numpy()
     return x
 
 
