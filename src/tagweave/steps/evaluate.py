@@ -26,7 +26,7 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     from tagweave.predict import Classifier
     from tagweave.threads import limit_threads
 
-    limit_threads()
+    limit_threads("torch")
     manifest, labels = load_collection(job.folder)
     cache, positions = open_records(job, manifest)
     classifier = Classifier.load(job.folder / "model")

@@ -62,7 +62,7 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     from tagweave.threads import limit_threads
     from tagweave.training.batches import MapSource
 
-    limit_threads()
+    limit_threads("torch")
     manifest, labels = load_collection(job.folder)
     cache, positions = open_records(job, manifest)
     images = Images(manifest, labels, MapSource(cache, positions))
