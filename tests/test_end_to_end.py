@@ -53,7 +53,7 @@ KILLS: dict[str, tuple[str, int, bool, str]] = {
     "embed, the second unit half written": ("os.fsync", 4, False, "embed"),
     "propagate, between its two passes": ("tagweave.graph.propagation.propagate", 1, True, "propagate"),
     "propagate, all files written": ("tagweave.steps.propagate.write_labels", 1, True, "propagate"),
-    "train, between epochs": ("tagweave.training.loop._save", 1, True, "train"),
+    "train, between epochs": ("tagweave.training.loop.save_progress", 1, True, "train"),
     "train, best saved but not the state": ("tagweave.training.loop.save_state", 2, True, "train"),
     "train, within the second epoch": ("tagweave.training.loop.update_average", 4, True, "train"),
     "evaluate, measures written": ("tagweave.steps.evaluate.write_predictions", 1, False, "evaluate"),
