@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,20 @@ from numpy.typing import NDArray
 from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
-from tagweave.training.batches import MapSource, TrainingSet
+from tagweave.training.batches import Source, TrainingSet
 
 
 def training_set(
-    propagated: Path, config: TrainConfig, manifest: Manifest, labels: LabelMatrix, source: MapSource,
-    hidden: NDArray[np.int64],
+    propagated: Path, config: TrainConfig, manifest: Manifest, labels: LabelMatrix,
+    read: Callable[[NDArray[np.int64]], Source], hidden: NDArray[np.int64],
 ) -> TrainingSet:  # fmt: skip
     """Give every image of the pool its targets and their weights.
 
     Args:
         propagated: what ``propagate`` left of the pool, with the labels of ``hidden`` hidden.
         config: which cells to trust.
-        manifest, labels, source: of the whole collection, nothing hidden.
+        manifest, labels: of the whole collection, nothing hidden.
+        read: gives what the network sees of some rows of the collection.
         hidden: rows (n,) of the collection that take no part.
     """
     with np.load(propagated, allow_pickle=False) as stored:
@@ -42,7 +44,7 @@ def training_set(
     use = np.flatnonzero(~np.isin(pool, hidden) & (weights > 0).any(axis=1))
     rows = pool[use]
     return TrainingSet(
-        source=MapSource(source.cache, source.positions[rows]),
+        source=read(rows),
         targets=np.where(given.known, given.values, targets)[use].astype(np.float32),
         weights=weights[use],
         labelled=given.labelled[use],

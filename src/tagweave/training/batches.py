@@ -21,7 +21,8 @@ Inputs = tuple[Any, ...]
 class Source(Protocol):
     """Read what the network sees of n images; ``readers`` batches are read at a time."""
 
-    readers: int
+    @property
+    def readers(self) -> int: ...
 
     def __len__(self) -> int: ...
 

@@ -35,7 +35,7 @@ class Objective(nn.Module):
         """Return the loss of a batch, float32."""
         head = self.network
         if isinstance(head, EndToEnd):
-            head, inputs = head.head, head.look(*inputs)
+            inputs, head = head.look(*inputs), head.head
         if hasattr(head, "objective"):
             own: Tensor = head.objective(*inputs, targets, weights)  # type: ignore[operator]
             return own

@@ -64,5 +64,5 @@ def update_average(average: nn.Module, network: nn.Module, step: int, decay: flo
     now = min(decay, (1 + step) / (10 + step)) if decay else 0.0
     for averaged, current in zip(average.parameters(), network.parameters(), strict=True):
         averaged.lerp_(current, 1.0 - now)
-    for averaged, current in zip(average.buffers(), network.buffers(), strict=True):
-        averaged.copy_(current)
+    for kept, newest in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(newest)

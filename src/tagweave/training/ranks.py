@@ -75,23 +75,22 @@ class Ranks:
 ALONE = Ranks()
 
 
-def is_started_by_torchrun() -> bool:
-    """Whether there are other processes."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+def current() -> Ranks:
+    """Return this process among those that ``join_ranks`` joined."""
+    if not dist.is_initialized():
+        return ALONE
+    return Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
 
 
 @contextmanager
 def join_ranks(device: str) -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started: gloo on CPUs, nccl on GPUs."""
-    if not is_started_by_torchrun():
-        yield ALONE
-        return
-    rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    local = int(os.environ["LOCAL_RANK"])
     on_gpu = torch.cuda.is_available() and device != "cpu"
     if on_gpu:
         torch.cuda.set_device(local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
     try:
-        yield Ranks(rank, world, local)
+        yield current()
     finally:
         dist.destroy_process_group()
