@@ -87,11 +87,9 @@ def test_two_processes_give_what_one_gives(loss: str, pictures_at: Path, tmp_pat
     subprocess.run([*command, tmp_path / "two.py", pictures_at, tmp_path / "two", loss], check=True)
     one = train_small(pictures_at, tmp_path / "one", options={"dropout": 0.0}, loss=loss)
     two = load_state(tmp_path / "two" / "best.safetensors")
-    start = load_state(tmp_path / "one" / "best.safetensors")
-    assert start.keys() == two.keys()
     for name, tensor in one.state_dict().items():
-        # AdamW divides by gradients' sizes: where a gradient is rounding noise, an update may turn over.
-        torch.testing.assert_close(two[name], tensor, atol=2e-3, rtol=1e-3, msg=name)
+        # Float32 sums in another order, over six updates; 4e-6 was measured.
+        torch.testing.assert_close(two[name], tensor, atol=1e-4, rtol=0, msg=name)
     records = [(tmp_path / name / "history.jsonl").read_text() for name in ("one", "two")]
     assert records[0].count("\n") == records[1].count("\n") == 2
 
