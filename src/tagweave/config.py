@@ -34,7 +34,9 @@ class DataConfig(Section):
 class EncoderConfig(Section):
     """Which frozen backbone turns images into stage maps."""
 
-    name: str = Field("efficientnet_lite0", description="efficientnet_lite0, vgg16_bn or any timm model")
+    name: str = Field(
+        "efficientnet_lite0", description="efficientnet_lite0, efficientnet_lite2, vgg16_bn or any timm model"
+    )
     size: int | None = Field(
         None,
         ge=32,
