@@ -76,7 +76,19 @@ class GraphConfig(Section):
 class ModelConfig(Section):
     """The network (METHOD §2 to §4)."""
 
-    head: Literal["mscnn_lce"] = Field("mscnn_lce", description="which system maps stage maps to labels")
+    head: Literal[
+        "mscnn_lce",
+        "average_pool",
+        "max_pool",
+        "both_pool",
+        "asl_linear",
+        "very_deep",
+        "ml_gcn",
+        "a_gcn",
+        "f_gcn",
+        "srn",
+        "ml_decoder",
+    ] = Field("mscnn_lce", description="which system maps stage maps to labels")
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
     compatibility: Literal["additive", "dot"] = "additive"
     normalisation: Literal["softmax", "sigmoid"] = "softmax"

@@ -127,14 +127,14 @@ def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> nn.Mo
     from tagweave.model.cooccurrence import conditional_probability
     from tagweave.model.inputs import HeadInputs, LabelFacts
     from tagweave.model.word_vectors import label_vectors
-    from tagweave.peers.registry import build_head
+    from tagweave.peers.registry import build_head, needs_vectors
 
     config, names, outside = job.config.model, images.labels.names, images.manifest.splits == "test"
     seen = images.labels.hide(hidden).take(np.flatnonzero(~outside))
     vectors = (
         label_vectors(names, config.word_vectors, config.label_words, job.config.seed)
-        if config.fusion != "none"
-        else np.zeros((len(names), 1), dtype=np.float32)
+        if needs_vectors(config)
+        else np.zeros((len(names), 0), dtype=np.float32)
     )
     facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
     pool, source = np.flatnonzero(~outside), images.source
