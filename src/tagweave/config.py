@@ -129,6 +129,9 @@ class Config(Section):
     """Everything a run depends on, but its data."""
 
     seed: int = Field(0, ge=0, description="of every random draw")
+    log_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = Field(
+        (), description="experiment trackers that get every epoch: tensorboard, mlflow, trackio, wandb"
+    )
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     graph: GraphConfig = GraphConfig()
