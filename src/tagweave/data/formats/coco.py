@@ -26,6 +26,8 @@ _OFFICIAL_SPLITS = {"train": "train", "val": "test"}
 def read_coco(path: Path) -> Annotations:
     """Read an instances file, or a COCO folder with ``annotations/instances_{train,val}{2014,2017}.json``.
 
+    A folder with ``labels.json`` beside ``data/``, as FiftyOne writes COCO, is read too.
+
     A label is present where an image has an annotation of it, a crowd (``iscrowd`` 1) as well as a single object, and
     absent otherwise: listed images are fully labelled. Two exceptions: a file without ``annotations`` (such as
     ``image_info_test2017.json``) says nothing, and an image with ``neg_category_ids`` (LVIS) is known at its
@@ -36,6 +38,10 @@ def read_coco(path: Path) -> Annotations:
         InputError: not JSON or no ``images``; problems of records are in the result.
     """
     gathering = Gathering(path.name, "image")
+    if path.is_dir() and not official_files(path) and (path / "labels.json").is_file():
+        gathering.file = "labels.json"
+        _read_file(path / "labels.json", gathering, "data/")
+        return gathering.finish(image_folder=path)
     if path.is_dir():
         for file, year in _official_files(path):
             gathering.file = file.name

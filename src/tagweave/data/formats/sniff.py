@@ -14,6 +14,7 @@ from tagweave.errors import InputError
 
 _KEYS = {
     "": "label-studio", "samples": "fiftyone", "images": "coco", "annotations": "coco", "categories": "coco",
+    "classes": "fiftyone", "labels": "fiftyone",
 }  # fmt: skip
 """A JSON file's array, or the first top-level key that is listed here -> format."""
 
@@ -42,6 +43,8 @@ def _sniff_folder(path: Path) -> str:
         return "coco"
     if (path / "samples.json").is_file():
         return "fiftyone"
+    if (path / "labels.json").is_file():
+        return _sniff_json(path / "labels.json")
     if holds_metadata(path):
         return "imagefolder"
     inside = next((folder for folder in sorted(path.glob("VOC*")) if (folder / "ImageSets").is_dir()), None)
