@@ -135,7 +135,7 @@ def test_ours_in_label_studio(ours: Annotations, tmp_path: Path) -> None:
         [choice for found in item["output"].values() for value in found for choice in value["choices"]]
         for item in converter.iter_from_json_file(str(path))
     ]
-    assert chosen == [["cat", "dog"], ["cat"], []]  # the converter passes an unlabelled task over
+    assert chosen == [["cat", "dog"], ["cat"], [], []]
 
 
 def test_what_label_studio_makes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""FiftyOne's samples JSON with a ``Classifications`` field, and its classification layout ``labels.json`` + ``data/``."""
+"""FiftyOne's samples JSON with a ``Classifications`` field, and its layout ``labels.json`` beside ``data/``."""
 
 from __future__ import annotations
 
