@@ -47,7 +47,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Pat
     folder = tmp_path_factory.mktemp("corel")
     rows = read_annotations(DATA / "labels.csv")
     common = np.argsort(-rows.labels.positives)[:12]
-    chosen = np.flatnonzero(rows.labels.values[:, common].any(axis=1))[::20][:210]
+    chosen = np.flatnonzero(rows.labels.values[:, common].any(axis=1))[::16][:210]
     lines = ["image,labels"]
     for row in chosen[:160]:
         lines.append(
