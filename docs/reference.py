@@ -109,7 +109,9 @@ def _values(annotation: Any, limits: list[Any]) -> str:
     names = {int: "whole number", float: "number", bool: "true, false", str: "text"}
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     told = [f"{sign} {getattr(limit, key):g}" for limit in limits for key, sign in signs.items() if hasattr(limit, key)]
-    return " ".join([" or ".join(names[kind] if kind in names else _values(kind, []) for kind in kinds), ", ".join(told)]).strip()
+    return " ".join(
+        [" or ".join(names[kind] if kind in names else _values(kind, []) for kind in kinds), ", ".join(told)]
+    ).strip()
 
 
 def configuration_page() -> str:
