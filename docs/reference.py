@@ -158,12 +158,65 @@ def python_page() -> str:
     for module, about in MODULES.items():
         lines += [f"## `{module}`", "", f"{about}.", ""]
         for name, item in public(module):
-            lines += [f"### `{module}.{name}`", "", "```text", f"{name}{_signature(item)}", "```", ""]
-            lines += ["```text", inspect.cleandoc(inspect.getdoc(item) or ""), "```", ""]
+            lines += [f"### `{module}.{name}`", "", "```python", _folded(name + _signature(item)), "```", ""]
+            lines += [docstring(inspect.getdoc(item) or ""), ""]
             if inspect.isclass(item):
                 lines += [f"- `{method}{_signature(work)}`: {_first(work)}" for method, work in _methods(item)]
                 lines.append("")
     return "\n".join(lines)
+
+
+_PARTS = ("Args", "Attributes", "Returns", "Raises")
+_ITEM = re.compile(r"([\w., ]+): (.*)")
+
+
+def docstring(text: str) -> str:
+    """Return a docstring as Markdown: its parts as lists of names, what stands in double backticks as code."""
+    lines: list[str] = []
+    inside = False
+    for line in inspect.cleandoc(text).splitlines():
+        word = line.strip().rstrip(":")
+        if word in _PARTS and line == f"{word}:":
+            lines, inside = [*lines, "", f"**{word}**", ""], True
+        elif inside and line.strip():
+            lines = _with_item(lines, line)
+        else:
+            inside = inside and not line.strip()
+            lines.append(_plain(line))
+    return "\n".join(lines)
+
+
+def _with_item(lines: list[str], line: str) -> list[str]:
+    """Join a line of a part to its list; items are indented by four, what goes on by more or without a name."""
+    found = _ITEM.fullmatch(line.strip()) if len(line) - len(line.lstrip()) == 4 else None
+    if found and lines[-1].startswith("- ") and lines[-1].endswith(",") and ":" not in lines[-1]:
+        return [*lines[:-1], f"- `{lines[-1][2:]} {found[1]}`: {_plain(found[2])}"]  # names over two lines
+    if found:
+        return [*lines, f"- `{found[1]}`: {_plain(found[2])}"]
+    if lines[-1].startswith("- "):
+        return [*lines[:-1], f"{lines[-1]} {_plain(line.strip())}"]
+    return [*lines, f"- {_plain(line.strip())}"]
+
+
+def _plain(text: str) -> str:
+    parts = re.split(r"(``.*?``)", text)
+    return "".join(part[1:-1] if part.startswith("``") else part.replace("<", "&lt;") for part in parts)
+
+
+def _folded(signature: str) -> str:
+    """Return a signature with one parameter a line where it is long."""
+    if len(signature) < 80:
+        return signature
+    name, _, rest = signature.partition("(")
+    inner, _, returned = rest.rpartition(")")
+    parts, depth, begin = [], 0, 0
+    for place, letter in enumerate(inner):
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and not depth:
+            parts.append(inner[begin:place].strip())
+            begin = place + 1
+    parts.append(inner[begin:].strip())
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){returned}"
 
 
 def _methods(item: type) -> list[tuple[str, Any]]:
@@ -176,7 +229,7 @@ def _methods(item: type) -> list[tuple[str, Any]]:
 
 def _signature(item: Any) -> str:
     try:
-        text = str(inspect.signature(item)).replace("'", "")
+        text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(item)))  # annotations come as texts
     except (TypeError, ValueError):
         return ""
     return re.sub(r"(\w+\.)+(?=\w)", lambda m: m[0] if m[0][0].isdigit() else "", text)
