@@ -15,6 +15,7 @@ from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
+from tagweave.trackers import open_trackers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,10 +113,18 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
     network = _build_network(job, images, hidden)
     source = images.source
     validation = Validation(MapSource(source.cache, source.positions[hidden]), images.labels.take(hidden))
-    with job.console.progress("train" if stage == "choice" else "train again", "epochs") as progress:
+    with (
+        job.console.progress("train" if stage == "choice" else "train again", "epochs") as progress,
+        open_trackers(job.config.log_to, job.folder, stage, job.config.model_dump()) as note,
+    ):
+
+        def report(epoch: int, epochs: int, record: dict[str, Any]) -> None:
+            progress(epoch, epochs)
+            note(record)
+
         history = run_training(
             network, data, validation, job.config.train, seed=job.config.seed, key=key,
-            folder=job.folder / "checkpoints" / stage, report=lambda epoch, epochs, _: progress(epoch, epochs),
+            folder=job.folder / "checkpoints" / stage, report=report,
         )  # fmt: skip
     return Fit(stage, network.eval(), data, hidden, history)
 
