@@ -14,7 +14,7 @@ ROOT = Path(tagweave.__file__).parent
 # From low to high. A module or folder of the package imports from its own layer and from those before it.
 LAYERS = (
     "errors", "threads", "console", "config", "runs", "data", "calibration", "metrics", "encoders", "graph", "model",
-    "tables", "training", "predict", "report", "summary", "steps", "pipeline", "api",
+    "tables", "training", "predict", "report", "summary", "steps", "suggest", "audit", "pipeline", "api",
     "benchmark", "review", "export", "serve", "cli",
 )  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "onnxruntime", "faiss", "matplotlib", "sklearn", "numba"}
