@@ -77,7 +77,7 @@ def test_a_doubt_counts_more_for_a_label_with_few_examples() -> None:
 def test_disagreement_takes_the_widest_first_and_needs_two_opinions() -> None:
     pool = pool_of([[0.9], [0.2], [0.5]], model=[[0.8], [0.9], [0.5]])
     assert suggest(pool, 3, "disagreement").rows.tolist() == [1, 0, 2]
-    with pytest.raises(InputError, match="Expected a second opinion .* run 'tagweave train' first"):
+    with pytest.raises(InputError, match=r"Expected a second opinion .* run 'tagweave train' first"):
         suggest(pool_of([[0.5], [0.5]]), 1, "disagreement")
 
 
@@ -151,9 +151,10 @@ class TestEveryStrategy:
     def test_the_order_of_the_images_says_nothing(self, strategy: str) -> None:
         pool = drawn_pool()
         order = np.random.default_rng(5).permutation(len(pool.labels))
-        assert order[suggest(permuted(pool, order), 10, strategy).rows].tolist() == suggest(
-            pool, 10, strategy
-        ).rows.tolist()
+        assert (
+            order[suggest(permuted(pool, order), 10, strategy).rows].tolist()
+            == suggest(pool, 10, strategy).rows.tolist()
+        )
 
     def test_near_duplicates_are_suggested_once(self, strategy: str) -> None:
         twice = drawn_pool(20)
@@ -171,7 +172,7 @@ class TestEveryStrategy:
         assert len(set(suggest(empty, 5, strategy).rows.tolist())) == 5
 
     def test_everything_labelled_is_said(self, strategy: str) -> None:
-        with pytest.raises(InputError, match="Expected an image with unknown labels .* add unlabelled images"):
+        with pytest.raises(InputError, match=r"Expected an image with unknown labels .* add unlabelled images"):
             suggest(pool_of([[0.5], [0.5]], labelled=[0, 1]), 1, strategy)
 
     def test_nothing_labelled_is_no_obstacle(self, strategy: str) -> None:
@@ -181,7 +182,7 @@ class TestEveryStrategy:
 
 def test_wrong_arguments_are_named() -> None:
     pool = drawn_pool()
-    with pytest.raises(InputError, match="Expected a strategy of mixed, uncertainty, .*, but got 'best'"):
+    with pytest.raises(InputError, match=r"Expected a strategy of mixed, uncertainty, .*, but got 'best'"):
         suggest(pool, 1, "best")
     with pytest.raises(InputError, match="Expected to suggest at least 1 image, but got 0"):
         suggest(pool, 0)
