@@ -93,9 +93,7 @@ def test_audit_command(run_copy: Run, tagweave: Command, tmp_path: Path) -> None
 
 def test_a_run_without_its_parts_says_what_to_do(run_copy: Run, tagweave: Command, tmp_path: Path) -> None:
     (run_copy.folder / "graph" / "out_of_fold.npz").unlink()
-    with pytest.raises(
-        InputError, match=r"Expected out-of-fold probabilities .* remove .* 'tagweave propagate"
-    ):
+    with pytest.raises(InputError, match=r"Expected out-of-fold probabilities .* remove .* 'tagweave propagate"):
         run_copy.audit()
     (run_copy.folder / "steps" / "propagate.json").unlink()
     for command in ("audit", "suggest"):
