@@ -88,6 +88,11 @@ def test_suggest_command(run_copy: Run, tagweave: Command, tmp_path: Path) -> No
     assert tagweave("suggest", run_copy.folder, "--strategy", "best").code == 2
     alone = tagweave("suggest", run_copy.folder, "--all")
     assert (alone.code, alone.err) == (2, "error: Expected --out FILE with --all.\n")
+    (tmp_path / "todo.csv").write_text("filled in")
+    again = tagweave("suggest", run_copy.folder, "--out", tmp_path / "todo.csv")
+    assert again.code == 2
+    assert "is there, perhaps filled in already; give another name." in again.err
+    assert (tmp_path / "todo.csv").read_text() == "filled in"
     ending = tagweave("suggest", run_copy.folder, "--out", tmp_path / "todo.txt")
     assert (ending.code, ending.err) == (
         2, f"error: Expected an output file ending in .csv, but got '{tmp_path / 'todo.txt'}'.\n"

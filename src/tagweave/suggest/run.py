@@ -75,10 +75,14 @@ class Suggestions:
         whole label file of the next fit.
 
         Raises:
-            InputError: another ending than ``.csv``.
+            InputError: another ending than ``.csv``, or the file is there: somebody may have filled it in.
         """
         if path.suffix != ".csv":
             raise InputError(f"Expected an output file ending in .csv, but got '{path}'.")
+        if path.exists():
+            raise InputError(
+                f"Expected a new file to write to, but {path} is there, perhaps filled in already; give another name."
+            )
         labelled = np.flatnonzero(self.labels.labelled) if with_given else self.rows[:0]
         rows = np.concatenate([self.rows, np.setdiff1d(labelled, self.rows)])
         annotations = Annotations(
