@@ -80,9 +80,7 @@ class Held:
     @property
     def digest(self) -> str:
         """A digest of images, labels and splits."""
-        digest = hashlib.blake2b(
-            f"{self.encoder} {self.labels.names} {self.manifest.digests}".encode(), digest_size=12
-        )
+        digest = hashlib.blake2b(f"{self.encoder} {self.labels.names} {self.manifest.digests}".encode(), digest_size=12)
         for part in (self.labels.values, self.labels.known, self.manifest.splits == "test", self.groups):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
