@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from held_drawn import CONFIG, all_labels, bench_of, held_pictures
 
 from drawn import Drawn
-from held_drawn import CONFIG, all_labels, bench_of, held_pictures
 from tagweave.api import fit as run_fit
 from tagweave.benchmark import audit as audit_module
 from tagweave.benchmark.audit import audit, turned
@@ -83,9 +83,7 @@ def test_a_fit_that_does_not_look_at_the_test_passes_the_audit(held: Held, tmp_p
 
 
 @pytest.mark.parametrize("changed", ["labels", "features"])
-def test_a_planted_leak_is_caught(
-    held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
-) -> None:
+def test_a_planted_leak_is_caught(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     build = train_step._build_network
 
     def leaky(job: Any, images: Any, hidden: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from tagweave.benchmark.contenders import changed
 from tagweave.benchmark.dataset import Held
 from tagweave.benchmark.pictures import Bars, Lines
-from tagweave.benchmark.printed import printed_notes, printed_numbers
+from tagweave.benchmark.printed import NONE_AT_HAND
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, costs, counted, of, written_costs
 from tagweave.benchmark.switches import SWITCHES, Setting, configured, settings
@@ -27,11 +27,10 @@ class Sweep:
     """Say what one of Tables V and VI varies.
 
     Attributes:
-        table, title: its number, for programs and for people. what: is varied. values: it takes.
+        title: its number. what: is varied. values: it takes.
         change: from a configuration and a value to new values of ``model``. note: how the rest follows.
     """
 
-    table: str
     title: str
     what: str
     values: tuple[int, ...]
@@ -51,11 +50,11 @@ def group_sizes(config: Config, group: int) -> dict[str, Any]:
 
 
 T5 = Sweep(
-    "t5", "Table V", "GCN layers", LAYERS, layer_widths,
+    "Table V", "GCN layers", LAYERS, layer_widths,
     "GCN of k layers: the first configured width k - 1 times, then the last (the paper: 1024 and 2048)",
 )  # fmt: skip
 T6 = Sweep(
-    "t6", "Table VI", "g", GROUPS, group_sizes,
+    "Table VI", "g", GROUPS, group_sizes,
     "fusion width m: the configured one, or the next that g divides",
 )  # fmt: skip
 
@@ -69,10 +68,6 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
         for seed in range(seeds) for one in valid if isinstance(config := configured(base, one, seed), Config)
     )  # fmt: skip
     records = [{"system": name_of(one), **one, **_numbers(of(cells, name_of(one)))} for one in valid]
-    records += [
-        {"system": f"{name_of(row['setting'])}, as printed ({row['data']})", **row["setting"], **_printed(row)}
-        for row in printed_numbers("t4")
-    ]
     rows = tuple((*(ON if record[name] else OFF for name in SWITCHES), *_written(record)) for record in records)
     notes = (
         *_notes(bench.held, budget, seeds),
@@ -80,7 +75,7 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
         "last stage alone; without attention a stage's positions are averaged; without MFB the inner product of image "
         "and label embedding, without GCN too one linear layer",
         *left_out([(one, config) for one, config in found if isinstance(config, str)]),
-        *printed_notes("t4", bench.held.encoder),
+        NONE_AT_HAND,
     )
     columns, title = (*SWITCHES, *_columns(cells)), _title("Table IV", bench.held, budget)
     return Table(title, columns, rows, notes, tuple(records), picture=Bars("mAP", "system"))
@@ -101,12 +96,8 @@ def run_sweep(bench: Bench, base: Config, budget: Budget, seeds: int, sweep: Swe
         {"system": bench.held.name, sweep.what: value, **_numbers(of(cells, f"{sweep.what} {value}"))}
         for value in sweep.values
     ]
-    records += [
-        {"system": f"as printed ({row['data']})", sweep.what: row["value"], **_printed(row)}
-        for row in printed_numbers(sweep.table)
-    ]
     rows = tuple((str(record[sweep.what]), record["system"], *_written(record)) for record in records)
-    notes = (*_notes(bench.held, budget, seeds), sweep.note, *printed_notes(sweep.table, bench.held.encoder))
+    notes = (*_notes(bench.held, budget, seeds), sweep.note, NONE_AT_HAND)
     picture = Lines("mAP", sweep.what, "system", sweep.what, logarithmic=sweep.what == "g")
     title = _title(sweep.title, bench.held, budget)
     return Table(title, (sweep.what, "data", *_columns(cells)), rows, notes, tuple(records), picture=picture)
@@ -127,10 +118,6 @@ def left_out(found: Sequence[tuple[Setting, str]]) -> list[str]:
 
 def _numbers(cells: Cells) -> dict[str, Any]:
     return {**areas(cells), **costs(cells)}
-
-
-def _printed(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"mAP": {"mean": row["mAP"], "deviation": None}, "printed": True}
 
 
 def _columns(cells: Cells) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -95,7 +94,8 @@ def _contender(name: str) -> Contender:
             f"but got '{head}'{did_you_mean(head, HEADS)}."
         )
     if plus and targets not in ways:
-        raise InputError(f"Expected +TARGETS among {', '.join(ways)}, but got '{targets}'{did_you_mean(targets, ways)}.")
+        hint = did_you_mean(targets, ways)
+        raise InputError(f"Expected +TARGETS among {', '.join(ways)}, but got '{targets}'{hint}.")
     return Contender(name, head, targets or LABELLED)
 
 
@@ -105,8 +105,3 @@ def has_own_loss(contender: Contender, config: Config, layout: Layout, labels: i
     from tagweave.peers.registry import build_head
 
     return hasattr(build_head(contender.config(config, 0).model, HeadInputs.blank(layout, labels)), "objective")
-
-
-def names(contenders: Sequence[Contender]) -> list[str]:
-    """Return their names."""
-    return [contender.name for contender in contenders]

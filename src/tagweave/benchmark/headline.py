@@ -9,7 +9,7 @@ from typing import Any
 from tagweave.benchmark.contenders import Contender, has_own_loss, parse_contenders
 from tagweave.benchmark.dataset import Held
 from tagweave.benchmark.pictures import Bars
-from tagweave.benchmark.printed import printed_classes, printed_notes, printed_overall
+from tagweave.benchmark.printed import further_rows, printed_notes, printed_rows
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, chosen, costs, counted, of, written_costs
 from tagweave.benchmark.table import Table, mean_and_deviation, written
@@ -27,19 +27,18 @@ class Headline:
     """Say what one of the tables shows.
 
     Attributes:
-        table, title: its number, for programs and for people. part: of the measures that decisions are taken from.
+        number: the table's. part: of the measures that decisions are taken from.
         note: how they are taken.
     """
 
-    table: str
-    title: str
+    number: str
     part: str
     note: str
 
 
-T1 = Headline("t1", "Table I", "at_half", "P, R, F1: labels with a calibrated probability of at least 0.5")
+T1 = Headline("I", "at_half", "P, R, F1: labels with a calibrated probability of at least 0.5")
 T2 = Headline(
-    "t2", "Table II", "top3_at_half",
+    "II", "top3_at_half",
     "P, R, F1: of the three highest labels of an image those with a calibrated probability of at least 0.5 (ML-GCN's "
     "rule); the plain three highest are in the JSON",
 )  # fmt: skip
@@ -98,12 +97,15 @@ def tabulate_overall(held: Held, plan: Plan, cells: Cells, kind: Headline) -> Ta
         }  # fmt: skip
         about = {"system": one.name, "labels": plan.budget, "chosen": chosen(group)}
         records.append({**about, **decided, **areas(group), **costs(group)})
-        records += printed_overall(kind.table, one)
+        records += printed_rows(kind.number, one, plan.budget)
+    records += further_rows(kind.number, plan.budget)
     columns = ("system", *MEASURES.values(), counted(cells), "s", "search s", "MiB", "chosen")
     rows = tuple(_row(record, (*MEASURES, "mAP")) for record in records)
-    notes = (*_notes(held, plan, cells), kind.note, *printed_notes(kind.table, held.encoder))
+    notes = (*_notes(held, plan, cells), kind.note, *printed_notes(kind.number, plan.budget, _here(held)))
     brief = ("system", "F1-C", "F1-O", counted(cells), "s")
-    return Table(_title(kind.title, held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system"))
+    return Table(
+        _title(f"Table {kind.number}", held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system")
+    )
 
 
 def tabulate_classes(held: Held, plan: Plan, cells: Cells) -> Table:
@@ -116,10 +118,15 @@ def tabulate_classes(held: Held, plan: Plan, cells: Cells) -> Table:
             {"system": one.name, "labels": plan.budget, "chosen": chosen(group), **areas(group), **costs(group)}
             | {"AP": {label: mean_and_deviation(own) for label, *own in by_label}}
         )
-        records += printed_classes("t3", one, labels)
+        records += printed_rows("III", one, plan.budget)
+    records += further_rows("III", plan.budget)
     columns = ("system", *labels, counted(cells), "s", "search s", "MiB", "chosen")
-    rows = tuple(_row({**record, **record["AP"]}, (*labels, "mAP")) for record in records)
-    notes = (*_notes(held, plan, cells), "AP: all points, not interpolated", *printed_notes("t3", held.encoder))
+    rows = tuple(_row({**record, **record.get("AP", {})}, (*labels, "mAP")) for record in records)
+    notes = (
+        *_notes(held, plan, cells),
+        "AP: all points, not interpolated",
+        *printed_notes("III", plan.budget, _here(held)),
+    )
     brief = ("system", *_shown_labels(cells), counted(cells))
     return Table(_title("Table III", held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system"))
 
@@ -133,13 +140,22 @@ def _shown_labels(cells: Cells) -> list[str]:
 
 def _row(record: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
     shares = [written(record[key]) if key in record else "-" for key in keys]
-    return (record["system"], *shares, *written_costs(record), ", ".join(dict.fromkeys(record["chosen"])) or "-")
+    return (
+        record["system"],
+        *shares,
+        *written_costs(record),
+        ", ".join(dict.fromkeys(record.get("chosen", ()))) or "-",
+    )
 
 
 def _title(table: str, held: Held, plan: Plan) -> str:
     test = held.manifest.splits == "test"
     share = "all labels" if plan.budget == ALL else f"{written_budget(float(plan.budget))} of the images labelled"
     return f"{table}: {held.name}, {share}, {int(test.sum()):,} test images, {int((~test).sum()):,} in the pool"
+
+
+def _here(held: Held) -> str:
+    return f"{held.name}, frozen {held.encoder}"
 
 
 def _notes(held: Held, plan: Plan, cells: Cells) -> tuple[str, ...]:

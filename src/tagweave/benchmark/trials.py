@@ -79,8 +79,9 @@ class Bench:
         """
         cells: list[dict[str, Any]] = []
         tasks = sorted(trials, key=lambda trial: (str(trial.budget), trial.config.seed))
+        estimate = spoken(self.estimate(tasks))
         self.console.say(
-            f"benchmark: {len(tasks)} cells, {spoken(self.estimate(tasks))} by our head's speed on 2 cores"
+            f"benchmark: {len(tasks)} cells, {estimate} by our head's speed on two cores; done ones are kept"
         )
         for (budget, seed), group in groupby(tasks, key=lambda trial: (trial.budget, trial.config.seed)):
             work = self.folder / "work" / f"{budget}-{seed}"
