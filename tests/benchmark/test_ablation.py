@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from held_drawn import CONFIG
+
 from tagweave.benchmark import ablation, switches
 from tagweave.benchmark.ablation import GROUPS, T5, T6, group_sizes, layer_widths, left_out, name_of, run_sweep, run_t4
 from tagweave.benchmark.switches import configured, settings
@@ -57,7 +57,7 @@ def test_a_key_that_is_not_there_is_the_reason(monkeypatch: pytest.MonkeyPatch) 
 def test_combinations_with_one_reason_are_said_together() -> None:
     few = [{**settings()[0], "MFB": True}, {**settings()[0], "MFB": True, "LP": True}, settings()[0]]
     assert left_out([(few[0], "no GCN"), (few[1], "no GCN"), (few[2], "no key")]) == [
-        "left out, 2 combinations (MFB; LP + MFB): no GCN", "left out, 1 combinations (nothing on): no key",
+        "left out, 2 of 32 combinations (MFB; LP + MFB): no GCN", "left out, 1 of 32 combinations (nothing on): no key",
     ]  # fmt: skip
 
 

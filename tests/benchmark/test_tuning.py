@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from held_drawn import CONFIG
 
 from drawn import NAMES
-from held_drawn import CONFIG
 from tagweave.benchmark.tuning import Search, part, tune
 from tagweave.config import Config
 from tagweave.data.labels import LabelMatrix

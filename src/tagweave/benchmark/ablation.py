@@ -113,7 +113,10 @@ def left_out(found: Sequence[tuple[Setting, str]]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for setting, reason in found:
         reasons.setdefault(reason, []).append(name_of(setting))
-    return [f"left out, {len(names)} combinations ({'; '.join(names)}): {reason}" for reason, names in reasons.items()]
+    return [
+        f"left out, {len(names)} of {2 ** len(SWITCHES)} combinations ({'; '.join(names)}): {reason}"
+        for reason, names in reasons.items()
+    ]
 
 
 def _numbers(cells: Cells) -> dict[str, Any]:
