@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from held_drawn import CONFIG
 
@@ -12,6 +13,7 @@ from tagweave.benchmark.ablation import GROUPS, T5, T6, group_sizes, layer_width
 from tagweave.benchmark.switches import configured, settings
 from tagweave.benchmark.trials import Trial
 from tagweave.config import Config
+from tagweave.data.labels import LabelMatrix
 
 SIMPLE: dict[str, Any] = {
     **switches.SWITCHES,
@@ -74,11 +76,10 @@ class FakeBench:
 
     class held:
         name, encoder = "drawn", "points"
+        labels = LabelMatrix(np.ones((12, 1), bool), np.ones((12, 1), bool), ("a",))
 
         class manifest:
-            import numpy
-
-            splits = numpy.array(["train", "test", "test"])
+            splits = np.array(["train"] * 10 + ["test"] * 2)
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
@@ -100,6 +101,8 @@ def test_table_iv_has_a_row_per_valid_combination(monkeypatch: pytest.MonkeyPatc
     assert {row[5] for row in table.rows} == {"55.0 ± 7.1"}
     assert len({trial.name for trial in bench.trials}) == len(valid)
     assert {trial.config.seed for trial in bench.trials} == {0, 1}
+    epochs = {(trial.config.train.targets, trial.config.train.epochs) for trial in bench.trials}
+    assert epochs == {("soft", CONFIG.train.epochs), ("labelled", 10 * CONFIG.train.epochs)}  # the same steps
     assert "10 % of the labels" in table.title
     assert sum(note.startswith("left out") for note in table.notes) >= (len(valid) < 32)
 

@@ -9,15 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from held_drawn import CONFIG, all_labels, bench_of, held_pictures
+from held_drawn import CONFIG, all_labels, bench_of, config, held_pictures
 
 from drawn import Drawn
 from tagweave.api import fit as run_fit
 from tagweave.benchmark import audit as audit_module
 from tagweave.benchmark.audit import audit, turned
 from tagweave.benchmark.dataset import Held
-from tagweave.benchmark.trials import ALL, Trial, spoiled
+from tagweave.benchmark.trials import (
+    ALL,
+    FIXED_SECONDS,
+    LABEL_SECONDS,
+    Trial,
+    even_steps,
+    labelled_images,
+    spoiled,
+    spoken,
+)
 from tagweave.benchmark.trials import drawn as draw_labels
+from tagweave.benchmark.tuning import Search
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
@@ -86,10 +96,13 @@ def test_a_fit_that_does_not_look_at_the_test_passes_the_audit(held: Held, tmp_p
 def test_a_planted_leak_is_caught(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
     build = train_step._build_network
 
-    def leaky(job: Any, images: Any, hidden: Any) -> Any:
+    def leaky(*given: Any) -> Any:
         # Rates, co-occurrence, mean and channel statistics of the test images too.
-        manifest = replace(images.manifest, splits=np.full(len(images.manifest), "train"))
-        return build(job, replace(images, manifest=manifest), hidden)
+        return build(*(all_train(one) if hasattr(one, "manifest") else one for one in given))
+
+    def all_train(images: Any) -> Any:
+        splits = np.full(len(images.manifest), "train")
+        return replace(images, manifest=replace(images.manifest, splits=splits))
 
     def turn_one(manifest: Manifest, labels: LabelMatrix) -> tuple[Manifest, LabelMatrix]:
         images, other = turned(manifest, labels)
@@ -99,3 +112,26 @@ def test_a_planted_leak_is_caught(held: Held, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(audit_module, "turned", turn_one)
     with pytest.raises(InputError, match=r"Expected the same model whatever the test images hold, but model/model"):
         audit(held, CONFIG, 0.5, tmp_path)
+
+
+def test_labelled_only_networks_get_as_many_steps(held: Held) -> None:
+    assert labelled_images(held, ALL) == 40
+    assert labelled_images(held, 0.25) == 10
+    alone = config(train={"targets": "labelled", "epochs": 3, "patience": 2})
+    more = even_steps(held, 0.25, alone).train
+    assert (more.epochs, more.patience) == (12, 8)
+    assert even_steps(held, ALL, alone) == alone
+    assert even_steps(held, 0.25, CONFIG) == CONFIG  # soft targets: an epoch goes over the whole pool
+
+
+def test_the_estimate_counts_images_epochs_and_searches(held: Held, tmp_path: Path) -> None:
+    bench, once = bench_of(held, tmp_path), config(train={"epochs": 3, "refit": False})
+    image = FIXED_SECONDS + 4 * LABEL_SECONDS
+    assert bench.estimate([Trial("a", once, 0.5)]) == pytest.approx(40 * 3 * image)
+    alone = config(train={"epochs": 4, "targets": "labelled"})
+    assert bench.estimate([Trial("a", alone, 0.5, Search())]) == pytest.approx(20 * (8 + 3 * 2 + 4) * image)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(12.3, "about 12 s"), (600.0, "about 10 min"), (9000.0, "about 2.5 h")])
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert spoken(seconds) == said

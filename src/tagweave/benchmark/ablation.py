@@ -14,7 +14,7 @@ from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, costs, counted, of, written_costs
 from tagweave.benchmark.switches import SWITCHES, Setting, configured, settings
 from tagweave.benchmark.table import Table, written
-from tagweave.benchmark.trials import ALL, COST, Bench, Budget, Trial
+from tagweave.benchmark.trials import ALL, COST, EVEN, Bench, Budget, Trial, even_steps
 from tagweave.config import Config
 
 LAYERS = (2, 3, 4)
@@ -64,7 +64,7 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
     found = [(one, configured(base, one, 0)) for one in settings()]
     valid = [one for one, config in found if isinstance(config, Config)]
     cells = bench.run(
-        Trial(name_of(one), config, budget)
+        Trial(name_of(one), even_steps(bench.held, budget, config), budget)
         for seed in range(seeds) for one in valid if isinstance(config := configured(base, one, seed), Config)
     )  # fmt: skip
     records = [{"system": name_of(one), **one, **_numbers(of(cells, name_of(one)))} for one in valid]
@@ -74,6 +74,7 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
         "LP: the network learns from propagated labels, without it from the labelled images; without multi-stage the "
         "last stage alone; without attention a stage's positions are averaged; without MFB the inner product of image "
         "and label embedding, without GCN too one linear layer",
+        EVEN,
         *left_out([(one, config) for one, config in found if isinstance(config, str)]),
         NONE_AT_HAND,
     )
@@ -134,7 +135,7 @@ def _written(record: Mapping[str, Any]) -> list[str]:
 
 
 def _title(table: str, held: Held, budget: Budget) -> str:
-    share = "all labels" if budget == ALL else f"{written_budget(float(budget))} of the labels"
+    share = "all given labels" if budget == ALL else f"{written_budget(float(budget))} of the labels"
     return f"{table}: {held.name}, {share}, {int((held.manifest.splits == 'test').sum()):,} test images"
 
 

@@ -38,10 +38,10 @@ def run_convergence(bench: Bench, base: Config, budget: Budget, seeds: int) -> T
     epochs = range(1, base.train.epochs + 1)
     by_name = {name: {r["epoch"]: r for r in records if r["system"] == name} for name in SYSTEMS}
     rows = tuple((str(e), *(written(by_name[name][e]["val_mAP"]) for name in SYSTEMS)) for e in epochs)
-    share = "all labels" if budget == ALL else f"{written_budget(float(budget))} of the labels"
+    share = "all given labels" if budget == ALL else f"{written_budget(float(budget))} of the labels"
     notes = (
         f"frozen {bench.held.encoder}; validation images that train nothing; both systems with the same optimiser, "
-        "rate, loss, batches and targets; weights averaged as in fit",
+        "rate, batches and targets, each with its own loss where it brings one; weights averaged as in fit",
         f"mean ± sample deviation over {seeds} seeds; the paper draws its curves without numbers, on COCO and VOC "
         "2007, both systems trained end to end",
     )

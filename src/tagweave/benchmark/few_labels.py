@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from tagweave.benchmark import protocol
 from tagweave.benchmark.contenders import Contender, has_own_loss
+from tagweave.benchmark.headline import trial_of
 from tagweave.benchmark.pictures import Lines
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.search import HELD_OUT
-from tagweave.benchmark.statistics import Cells, areas, costs, of, written_costs
+from tagweave.benchmark.statistics import COSTS, Cells, areas, costs, of, written_costs
 from tagweave.benchmark.table import Table, mean_and_deviation, written
-from tagweave.benchmark.trials import COST, Bench, Trial
+from tagweave.benchmark.trials import COST, EVEN, Bench, Trial
 from tagweave.benchmark.tuning import Search
 from tagweave.config import Config
 from tagweave.steps.propagate import graph_settings
@@ -23,6 +25,7 @@ PARTS = {"ridge": "ridge", "graph": "propagated", "network": "network", "classif
 METHODS = {"asl": "ASL linear, tuned", "knn": "kNN"}
 """Of ``benchmark propagation``, on the same features and labelled images: its name there, and here."""
 TRANSDUCTIVE = {"default": "propagated, transductive †"}
+SCORED = ("mAP", "mAP_10", *COSTS)  # what is read of their cells
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def _trials(bench: Bench, base: Config, plan: FewLabels) -> list[Trial]:
     for budget in plan.budgets:
         for seed in range(plan.seeds):
             trials.append(Trial(FIT, base.model_copy(update={"seed": seed}), budget))
-            trials += [Trial(o.name, o.config(base, seed), budget, plan.search, own[o.name]) for o in plan.heads]
+            trials += [trial_of(o, bench.held, base, budget, seed, plan.search, own[o.name]) for o in plan.heads]
     return trials
 
 
@@ -86,15 +89,16 @@ def _scored(bench: Bench, base: Config, plan: FewLabels) -> list[dict[str, Any]]
     """Return the rows of the methods that score features, and of propagation with the test images in the graph."""
     data = bench.held.pooled()
     settings = graph_settings(base.graph, data.parts)
-    records = []
-    for names, transductive in ((METHODS, False), (TRANSDUCTIVE, True)):
-        ask = protocol.Plan(plan.budgets, plan.seeds, tuple(names), transductive)
-        found = protocol.Bench(data.pooled(settings.parts), ask, settings, bench.folder)
-        for budget in plan.budgets:
-            for name, shown in names.items():
+    records: list[dict[str, Any]] = []
+    with bench.console.progress("yardsticks", "rows") as progress:
+        for names, transductive in ((METHODS, False), (TRANSDUCTIVE, True)):
+            ask = protocol.Plan(plan.budgets, plan.seeds, tuple(names), transductive)
+            found = protocol.Bench(data.pooled(settings.parts), ask, settings, bench.folder)
+            for budget, name in product(plan.budgets, names):
                 cells = [found.cell(budget, seed, name) for seed in range(plan.seeds)]
-                numbers = {key: mean_and_deviation([cell[key] for cell in cells]) for key in ("mAP", "mAP_10", *_COSTS)}
-                records.append({"system": shown, "budget": budget, **numbers})
+                numbers = {key: mean_and_deviation([cell[key] for cell in cells]) for key in SCORED}
+                records.append({"system": names[name], "budget": budget, **numbers})
+                progress(len(records), len(plan.budgets) * (len(METHODS) + len(TRANSDUCTIVE)))
     return records
 
 
@@ -117,6 +121,7 @@ def _table(bench: Bench, plan: FewLabels, cells: Cells, records: list[dict[str, 
         "absent while they learn",
         "† transductive: the test images are in the graph, without labels; not to be compared with the other rows",
         f"mean ± sample deviation over {plan.seeds} seeds (labelled images, validation split, start, order)",
+        *([EVEN] if plan.heads else []),
         *([plan.search.describe()] if plan.heads and plan.search else []),
         COST,
     )
@@ -125,6 +130,3 @@ def _table(bench: Bench, plan: FewLabels, cells: Cells, records: list[dict[str, 
     columns = ("labels", "images", "system", some, ten, "s", "search s", "MiB")
     picture = Lines("mAP", "labelled", "system", "labelled images", logarithmic=True)
     return Table(title, columns, rows, notes, tuple(records), ("labels", "system", some, ten, "s"), picture)
-
-
-_COSTS = ("seconds", "search_seconds", "peak_mib")

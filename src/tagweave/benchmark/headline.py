@@ -13,7 +13,7 @@ from tagweave.benchmark.printed import further_rows, printed_notes, printed_rows
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, chosen, costs, counted, of, written_costs
 from tagweave.benchmark.table import Table, mean_and_deviation, written
-from tagweave.benchmark.trials import ALL, COST, Bench, Budget, Trial
+from tagweave.benchmark.trials import ALL, COST, EVEN, Bench, Budget, Trial, even_steps
 from tagweave.benchmark.tuning import Search
 from tagweave.config import Config
 
@@ -80,9 +80,18 @@ def run_heads(bench: Bench, plan: Plan, base: Config) -> list[dict[str, Any]]:
     layout, labels = stored_layout(bench.held.cache), len(bench.held.labels.names)
     own = {one.name: has_own_loss(one, base, layout, labels) for one in plan.contenders}
     return bench.run(
-        Trial(one.name, one.config(base, seed), plan.budget, None if one.default else plan.search, own[one.name])
+        trial_of(one, bench.held, base, plan.budget, seed, plan.search, own[one.name])
         for seed in range(plan.seeds) for one in plan.contenders
     )  # fmt: skip
+
+
+def trial_of(
+    one: Contender, held: Held, base: Config, budget: Budget, seed: int, search: Search | None, own_loss: bool
+) -> Trial:
+    """Return the cell of one system at one budget and seed."""
+    if one.default:
+        return Trial(one.name, one.config(base, seed), budget)
+    return Trial(one.name, even_steps(held, budget, one.config(base, seed)), budget, search, own_loss)
 
 
 def tabulate_overall(held: Held, plan: Plan, cells: Cells, kind: Headline) -> Table:
@@ -101,7 +110,7 @@ def tabulate_overall(held: Held, plan: Plan, cells: Cells, kind: Headline) -> Ta
     records += further_rows(kind.number, plan.budget)
     columns = ("system", *MEASURES.values(), counted(cells), "s", "search s", "MiB", "chosen")
     rows = tuple(_row(record, (*MEASURES, "mAP")) for record in records)
-    notes = (*_notes(held, plan, cells), kind.note, *printed_notes(kind.number, plan.budget, _here(held)))
+    notes = (*_notes(held, plan, cells), kind.note, *printed_notes(records, _here(held)))
     brief = ("system", "F1-C", "F1-O", counted(cells), "s")
     return Table(
         _title(f"Table {kind.number}", held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system")
@@ -125,7 +134,7 @@ def tabulate_classes(held: Held, plan: Plan, cells: Cells) -> Table:
     notes = (
         *_notes(held, plan, cells),
         "AP: all points, not interpolated",
-        *printed_notes("III", plan.budget, _here(held)),
+        *printed_notes(records, _here(held)),
     )
     brief = ("system", *_shown_labels(cells), counted(cells))
     return Table(_title("Table III", held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system"))
@@ -150,7 +159,7 @@ def _row(record: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
 
 def _title(table: str, held: Held, plan: Plan) -> str:
     test = held.manifest.splits == "test"
-    share = "all labels" if plan.budget == ALL else f"{written_budget(float(plan.budget))} of the images labelled"
+    share = "all given labels" if plan.budget == ALL else f"{written_budget(float(plan.budget))} of the images labelled"
     return f"{table}: {held.name}, {share}, {int(test.sum()):,} test images, {int((~test).sum()):,} in the pool"
 
 
@@ -168,5 +177,6 @@ def _notes(held: Held, plan: Plan, cells: Cells) -> tuple[str, ...]:
         plan.search.describe() if plan.search else "no search: every head with the configured values",
         f"mean ± sample deviation over {plan.seeds} seeds (labelled images where there is a budget, validation split, "
         "start, order); the epoch is chosen on validation images and never on the test",
+        EVEN,
         COST,
     )

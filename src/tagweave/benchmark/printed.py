@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagweave.benchmark.contenders import Contender
@@ -30,20 +31,21 @@ def further_rows(table: str, budget: Budget) -> list[dict[str, Any]]:
 
 
 def _row(figure: Figure) -> dict[str, Any]:
-    name = f"{SYSTEMS[figure.system].title}, printed ({figure.data})"
-    return {"system": name, "mAP": {"mean": figure.value / 100, "deviation": None}, "printed": True}
+    system = SYSTEMS[figure.system]
+    return {
+        "system": f"{system.title}, printed ({figure.data})", "mAP": {"mean": figure.value / 100, "deviation": None},
+        "printed": True, "source": system.source, "backbone": system.backbone, "protocol": figure.note,
+    }  # fmt: skip
 
 
-def printed_notes(table: str, budget: Budget, here: str) -> list[str]:
-    """Say under which protocols printed rows were measured, and what differs from ``here``."""
-    found = figures(table, budget)
+def printed_notes(records: Sequence[Mapping[str, Any]], here: str) -> list[str]:
+    """Say under which protocols a table's printed rows were measured, and what differs from ``here``."""
+    found = [record for record in records if record.get("printed")]
     if not found:
         return [NONE_AT_HAND]
-    protocols = "; ".join(dict.fromkeys(figure.note for figure in found))
-    backbones = "; ".join(
-        f"{one.title} {one.backbone}" for one in dict.fromkeys(SYSTEMS[f.system] for f in found) if one.backbone
-    )
+    protocols = "; ".join(dict.fromkeys(record["protocol"] for record in found))
+    backbones = ", ".join(dict.fromkeys(record["backbone"] for record in found if record["backbone"]))
     return [
-        f"printed rows ({protocols}; {backbones}) are trained end to end, by their own account; here {here}: they "
-        "stand beside, not against"
+        f"printed rows: {protocols}; trained end to end ({backbones or 'backbones not said'}), by their own account; "
+        f"here {here}: they stand beside, not against"
     ]

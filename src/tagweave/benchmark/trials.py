@@ -12,6 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tagweave.benchmark.cells import finished
 from tagweave.benchmark.dataset import Held
 from tagweave.benchmark.memory import PeakMemory
@@ -20,15 +22,20 @@ from tagweave.config import Config
 from tagweave.console import Console
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
-from tagweave.data.splits import SplitPlan, assign_splits
+from tagweave.data.splits import SplitPlan, assign_splits, label_budget
 from tagweave.pipeline import advance
 from tagweave.runs import Steps, key_of, read_json, write_json
 from tagweave.steps.job import Job
 from tagweave.steps.stored import save_collection
 
 ALL = "all"  # the budget that hides nothing
+LABELLED = "labelled"  # of train.targets: no propagation
 FIXED_SECONDS = 5e-4  # of an image in one epoch of our head on two cores, see docs/benchmarks.md
 LABEL_SECONDS = 5e-6  # and of each label
+EVEN = (
+    "a network on the labelled images alone gets as many steps as one on the whole pool: its epochs are as many times "
+    "more as the pool has images for each labelled one"
+)
 COST = (
     "s: the network's training, both times, its scoring of validation images included; MiB: resident memory at its "
     "highest during it above that at the start (Linux only)"
@@ -93,11 +100,13 @@ class Bench:
 
     def estimate(self, trials: Sequence[Trial]) -> float:
         """Return about how many seconds the trials take, what lies in the folder included."""
-        images = int((self.held.manifest.splits != "test").sum())
-        each = images * (FIXED_SECONDS + LABEL_SECONDS * len(self.held.labels.names))
-        fits = sum(trial.config.train.epochs * (1 + trial.config.train.refit) for trial in trials)
-        searches = sum(trial.search.share(images, trial.config.train.epochs) for trial in trials if trial.search)
-        return each * (fits + searches)
+        image = FIXED_SECONDS + LABEL_SECONDS * len(self.held.labels.names)
+        total = 0.0
+        for trial in trials:
+            train, images = trial.config.train, learned_from(self.held, trial.budget, trial.config)
+            epochs = train.epochs * (1 + train.refit)
+            total += image * images * (epochs + (trial.search.share(images, train.epochs) if trial.search else 0.0))
+        return total
 
     def _cell(self, trial: Trial, work: Path) -> dict[str, Any]:
         about = {**trial.about, "data": self.held.digest}
@@ -110,6 +119,30 @@ class Bench:
             f"[{len(cells)} of {total}] {cell['method']}, labels {cell['budget']}, seed {cell['seed']}: "
             f"mAP {100 * cell['systems']['classifier']['mAP']:.1f}, {cell['seconds']:.0f} s{left}"
         )
+
+
+def labelled_images(held: Held, budget: Budget) -> int:
+    """Return how many pool images a budget leaves labelled."""
+    rows = np.flatnonzero(held.labels.labelled & (held.manifest.splits != "test"))
+    return len(rows) if budget == ALL else len(label_budget(rows, float(budget), seed=0))
+
+
+def learned_from(held: Held, budget: Budget, config: Config) -> int:
+    """Return how many images an epoch goes over."""
+    pool = int((held.manifest.splits != "test").sum())
+    return labelled_images(held, budget) if config.train.targets == LABELLED else pool
+
+
+def even_steps(held: Held, budget: Budget, config: Config) -> Config:
+    """Give a network that learns from the labelled images alone as many steps as one that learns from the whole pool.
+
+    Its epochs, and its patience, are as many times more as the pool has images for each labelled one.
+    """
+    if config.train.targets != LABELLED:
+        return config
+    times = max(1, round(int((held.manifest.splits != "test").sum()) / max(labelled_images(held, budget), 1)))
+    more = {"epochs": config.train.epochs * times, "patience": config.train.patience * times}
+    return config.model_copy(update={"train": config.train.model_copy(update=more)})
 
 
 def spoken(seconds: float) -> str:
