@@ -8,7 +8,7 @@ from typing import Any
 
 from tagweave.benchmark.contenders import changed
 from tagweave.benchmark.dataset import Held
-from tagweave.benchmark.pictures import Bars, Lines
+from tagweave.benchmark.pictures import Dots, Lines
 from tagweave.benchmark.printed import NONE_AT_HAND
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, costs, counted, of, written_costs
@@ -79,7 +79,7 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
         NONE_AT_HAND,
     )
     columns, title = (*SWITCHES, *_columns(cells)), _title("Table IV", bench.held, budget)
-    return Table(title, columns, rows, notes, tuple(records), picture=Bars("mAP", "system"))
+    return Table(title, columns, rows, notes, tuple(records), picture=Dots("mAP", "system"))
 
 
 def run_sweep(bench: Bench, base: Config, budget: Budget, seeds: int, sweep: Sweep) -> Table:

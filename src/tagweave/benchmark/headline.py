@@ -8,7 +8,7 @@ from typing import Any
 
 from tagweave.benchmark.contenders import Contender, has_own_loss, parse_contenders
 from tagweave.benchmark.dataset import Held
-from tagweave.benchmark.pictures import Bars
+from tagweave.benchmark.pictures import Dots
 from tagweave.benchmark.printed import further_rows, printed_notes, printed_rows
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, chosen, costs, counted, of, written_costs
@@ -113,7 +113,7 @@ def tabulate_overall(held: Held, plan: Plan, cells: Cells, kind: Headline) -> Ta
     notes = (*_notes(held, plan, cells), kind.note, *printed_notes(records, _here(held)))
     brief = ("system", "F1-C", "F1-O", counted(cells), "s")
     return Table(
-        _title(f"Table {kind.number}", held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system")
+        _title(f"Table {kind.number}", held, plan), columns, rows, notes, tuple(records), brief, Dots("mAP", "system")
     )
 
 
@@ -137,7 +137,7 @@ def tabulate_classes(held: Held, plan: Plan, cells: Cells) -> Table:
         *printed_notes(records, _here(held)),
     )
     brief = ("system", *_shown_labels(cells), counted(cells))
-    return Table(_title("Table III", held, plan), columns, rows, notes, tuple(records), brief, Bars("mAP", "system"))
+    return Table(_title("Table III", held, plan), columns, rows, notes, tuple(records), brief, Dots("mAP", "system"))
 
 
 def _shown_labels(cells: Cells) -> list[str]:

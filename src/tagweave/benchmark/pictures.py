@@ -1,4 +1,4 @@
-"""Pictures of tables: bars with deviations, or lines with bands."""
+"""Pictures of tables: dots with deviations, or lines with bands."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 Records = Sequence[Mapping[str, Any]]
 
 SUFFIXES = ("svg", "png")
-OURS, PRINTED = "#4269d0", "#c8c8c8"
+OURS, PRINTED = "#4269d0", "#808080"
 PERCENT = 100.0
 
 
 @dataclass(frozen=True)
-class Bars:
-    """Draw one bar a record, in the table's order.
+class Dots:
+    """Draw one dot with its deviation a record, in the table's order; printed figures are hollow.
 
     Attributes:
-        value: which measure, a mean with its deviation, written in percent. name: what names the bar.
+        value: which measure, a mean with its deviation, written in percent. name: what names the row.
     """
 
     value: str
@@ -48,7 +48,7 @@ class Lines:
     logarithmic: bool = False
 
 
-Picture = Bars | Lines
+Picture = Dots | Lines
 
 
 def draw(picture: Picture, title: str, records: Records, folder: Path, name: str) -> list[Path]:
@@ -56,7 +56,7 @@ def draw(picture: Picture, title: str, records: Records, folder: Path, name: str
     drawn = [record for record in records if record.get(picture.value, {}).get("mean") is not None]
     if not drawn:
         return []
-    figure = _bars(picture, drawn) if isinstance(picture, Bars) else _lines(picture, drawn)
+    figure = _dots(picture, drawn) if isinstance(picture, Dots) else _lines(picture, drawn)
     figure.axes[0].set_title(title, fontsize=10, loc="left", wrap=True)
     paths = [folder / f"{name}.{suffix}" for suffix in SUFFIXES]
     for path in paths:
@@ -75,19 +75,18 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _bars(picture: Bars, records: Records) -> Figure:
+def _dots(picture: Dots, records: Records) -> Figure:
     figure, axes = _figure(7, 0.8 + 0.28 * len(records))
-    means = [PERCENT * record[picture.value]["mean"] for record in records]
-    spread = [PERCENT * (record[picture.value]["deviation"] or 0.0) for record in records]
-    colours = [PRINTED if record.get("printed") else OURS for record in records]
-    places = range(len(records))
-    axes.barh(places, means, xerr=spread, color=colours, error_kw={"lw": 1})
-    axes.set_yticks(places, [str(record[picture.name]) for record in records], fontsize=8)
+    for place, record in enumerate(records):
+        found, printed = record[picture.value], bool(record.get("printed"))
+        axes.errorbar(
+            PERCENT * found["mean"], place, xerr=PERCENT * (found["deviation"] or 0.0), fmt="o", markersize=5,
+            color=PRINTED if printed else OURS, markerfacecolor="white" if printed else OURS, elinewidth=1.5,
+        )  # fmt: skip
+    axes.set_yticks(range(len(records)), [str(record[picture.name]) for record in records], fontsize=8)
     axes.invert_yaxis()
-    low = min(mean - error for mean, error in zip(means, spread, strict=True))
-    axes.set_xlim(max(0.0, low - 5.0), min(max(means) + max(spread) + 3.0, 101.0))  # differences, not distances from 0
-    axes.set_xlabel(f"{picture.value}, %; the axis does not start at 0" if low > 5.0 else f"{picture.value}, %")
-    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel(f"{picture.value}, %")
+    axes.grid(alpha=0.3)
     return figure
 
 
@@ -98,7 +97,7 @@ def _lines(picture: Lines, records: Records) -> Figure:
         x = [record[picture.x] for record in own]
         means = [PERCENT * record[picture.value]["mean"] for record in own]
         spread = [PERCENT * (record[picture.value]["deviation"] or 0.0) for record in own]
-        style: dict[str, Any] = {"color": "#808080", "linestyle": "--"} if own[0].get("printed") else {}
+        style: dict[str, Any] = {"color": PRINTED, "linestyle": "--"} if own[0].get("printed") else {}
         line = axes.plot(x, means, marker="o", markersize=3, label=str(name), **style)[0]
         low, high = ([mean + side * error for mean, error in zip(means, spread, strict=True)] for side in (-1, 1))
         axes.fill_between(x, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
