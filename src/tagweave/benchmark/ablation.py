@@ -79,7 +79,8 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
         NONE_AT_HAND,
     )
     columns, title = (*SWITCHES, *_columns(cells)), _title("Table IV", bench.held, budget)
-    return Table(title, columns, rows, notes, tuple(records), picture=Dots("mAP", "system"))
+    brief = (*SWITCHES, counted(cells), "s")
+    return Table(title, columns, rows, notes, tuple(records), brief, Dots("mAP", "system"))
 
 
 def run_sweep(bench: Bench, base: Config, budget: Budget, seeds: int, sweep: Sweep) -> Table:
