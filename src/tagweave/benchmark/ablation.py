@@ -74,8 +74,7 @@ def run_t4(bench: Bench, base: Config, budget: Budget, seeds: int) -> Table:
         "LP: the network learns from propagated labels, without it from the labelled images; without multi-stage the "
         "last stage alone; without attention a stage's positions are averaged; without MFB the inner product of image "
         "and label embedding, without GCN too one linear layer",
-        f"in all rows the image's feature ends with: {base.model.append} (model.append; the paper has none, which widens "
-        "the differences)",
+        f"model.append is {base.model.append} in all rows: what joins the attended vectors; none in the paper",
         EVEN,
         *left_out([(one, config) for one, config in found if isinstance(config, str)]),
         NONE_AT_HAND,
