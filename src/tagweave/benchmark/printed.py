@@ -43,8 +43,9 @@ def printed_notes(records: Sequence[Mapping[str, Any]], here: str) -> list[str]:
     found = [record for record in records if record.get("printed")]
     if not found:
         return [NONE_AT_HAND]
-    protocols = "; ".join(dict.fromkeys(record["protocol"] for record in found))
-    backbones = ", ".join(dict.fromkeys(record["backbone"] for record in found if record["backbone"]))
+    said = dict.fromkeys(record["protocol"] for record in found)
+    protocols = " | ".join(one for one in said if not any(other != one and other.startswith(one) for other in said))
+    backbones = " | ".join(dict.fromkeys(record["backbone"] for record in found if record["backbone"]))
     return [
         f"printed rows: {protocols}; trained end to end ({backbones or 'backbones not said'}), by their own account; "
         f"here {here}: they stand beside, not against"
