@@ -13,12 +13,14 @@ from typing import Annotated, Any
 import typer
 
 from tagweave import __version__
+from tagweave.audit.commands import audit
 from tagweave.benchmark.commands import app as benchmark
 from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
 from tagweave.export.commands import export
 from tagweave.review.commands import review
 from tagweave.serve.commands import serve
+from tagweave.suggest.commands import suggest
 
 OUT_HELP = ".csv, .jsonl, .parquet, .coco.json, .label-studio.json or .fiftyone.json; labels are printed when absent"
 INTERRUPTED = 130  # typer's exit code after control-C
@@ -46,6 +48,9 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file ove
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
 LabelWords = Annotated[
     list[str] | None, typer.Option("--label-words", help='"label=other words", repeatable', show_default=False)
+]
+Head = Annotated[
+    str | None, typer.Option(help="which network is trained, ours or another system's: model.head", show_default=False)
 ]
 Budget = Annotated[
     float | None,
@@ -83,10 +88,10 @@ def _register(step: str, about: str, example: str) -> None:
     def command(
         images: Images = None, labels: Labels = None, voc: Voc = None, format: Format = None, out: Out = None,
         preset: Preset = None, config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
-        label_budget: Budget = None, precision: Precision = None, strict: Strict = False, seed: Seed = None,
-        resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
+        head: Head = None, label_budget: Budget = None, precision: Precision = None, strict: Strict = False,
+        seed: Seed = None, resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
     ) -> None:  # fmt: skip
-        changes = [*(set or []), *_changes(label_budget, precision, strict, seed)]
+        changes = [*(set or []), *_changes(head, label_budget, precision, strict, seed)]
         if resume_labels is not None:
             images, labels, format = _resume(resume_labels, images, labels, format)
         run = _run_job(_UNTIL[step], images, labels, voc, format, out, preset, config, changes, label_words, quiet)
@@ -113,7 +118,7 @@ for _step, _about, _example in (
 ):  # fmt: skip
     _register(_step, _about, _example)
 
-for _command in (review, export, serve, convert, data):
+for _command in (suggest, audit, review, export, serve, convert, data):
     app.command()(_command)
 app.add_typer(benchmark)
 
@@ -195,8 +200,11 @@ def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: st
     return images, path, "csv-onehot"
 
 
-def _changes(budget: float | None, precision: float | None, strict: bool, seed: int | None) -> list[str]:
-    changes = [] if budget is None else [f"data.label_budget={budget}"]
+def _changes(
+    head: str | None, budget: float | None, precision: float | None, strict: bool, seed: int | None
+) -> list[str]:
+    changes = [] if head is None else [f"model.head={head}"]
+    changes += [] if budget is None else [f"data.label_budget={budget}"]
     changes += [] if precision is None else [f"graph.precision={precision}"]
     changes += ["data.strict=true"] if strict else []
     return [*changes, f"seed={seed}"] if seed is not None else changes

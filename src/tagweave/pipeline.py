@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from tagweave.steps.evaluate import evaluate
 from tagweave.steps.job import Job
 from tagweave.steps.propagate import propagate
 from tagweave.steps.train import train, train_along
+from tagweave.trackers import require_trackers
+
+Announce = Callable[[str | None], Any]
 
 STEPS = ("check", "embed", "propagate", "train", "evaluate", "report")
 
@@ -47,13 +50,25 @@ def _run_together(job: Job, until: str) -> list[str]:
     return ran
 
 
-def _run_steps(job: Job, until: str, announce: Callable[[str | None], Any]) -> list[str]:
-    """Run the steps; ``announce`` is told the training's key before it starts, None where it is done already."""
+def _run_steps(job: Job, until: str, announce: Announce) -> list[str]:
     if job.labels is None and until not in ("check", "embed"):
         raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
-    steps, key, ran = Steps(job.folder), _input_key(job), []
+    require_trackers(job.config.log_to)
     forget_lost_records(job.folder)
-    for name in STEPS[: STEPS.index(until) + 1]:
+    ran = advance(job, _input_key(job), STEPS[: STEPS.index(until) + 1], announce)
+    job.note_provenance()
+    return ran
+
+
+def advance(job: Job, key: str, names: Sequence[str], announce: Announce = lambda key: None) -> list[str]:
+    """Run the steps ``names``, those only whose inputs changed; return the names of those that ran.
+
+    Args:
+        key: names what the first of them reads; each step's key is made from the one before and its own settings.
+        announce: is told the training's key before it starts, None where it is done already.
+    """
+    steps, ran = Steps(job.folder), []
+    for name in names:
         key = key_of(key, name, *(getattr(job.config, section).model_dump() for section in _SECTIONS[name]))
         if name == "train":
             announce(key if steps.key(name) != key else None)
@@ -63,7 +78,6 @@ def _run_steps(job: Job, until: str, announce: Callable[[str | None], Any]) -> l
             job.console.say(f"{name}: done before, nothing changed")
         if name == "check":
             job.save()
-    job.note_provenance()
     return ran
 
 

@@ -22,7 +22,7 @@ def print_measures(metrics: dict[str, Any]) -> None:
     """Print one table of all systems on the held-out images, and average precisions where the labels are few."""
     from rich.table import Table
 
-    console = _terminal()
+    console = terminal()
     split = next((name for name in ("test", "val") if name in metrics["splits"]), None)
     if split is None:
         console.print("No held-out labelled images: nothing is measured. Give more labels, or a test split.")
@@ -63,7 +63,7 @@ def _percent(value: float | None) -> str:
 
 def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
     """Print what one step says of itself."""
-    console = _terminal()
+    console = terminal()
     facts = {k: v for k, v in record.items() if k not in ("key", "started", "notes", "parts") and v is not None}
     console.print(f"{step}: done in {folder}", soft_wrap=True)
     for name, value in facts.items():
@@ -74,7 +74,7 @@ def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
             console.print(f"  {key.replace('_', ' ')}: {number}", soft_wrap=True)
 
 
-def _terminal() -> Console:
+def terminal() -> Console:
     """Return a console that prints names as they are: [brackets] and :colons: of labels and paths mean nothing."""
     from rich.console import Console
 

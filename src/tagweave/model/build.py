@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -13,8 +12,7 @@ from tagweave.model.fusion import DotFusion, MFBFusion
 from tagweave.model.inputs import HeadInputs, LabelFacts
 from tagweave.model.label_gcn import LabelGCN
 from tagweave.model.mscnn_lce import MSCNNLCE
-
-RAREST = 1e-3  # rates are kept this far from 0 and 1 where a logit starts from them
+from tagweave.model.prior import prior_logits
 
 
 def build_mscnn_lce(config: ModelConfig, inputs: HeadInputs) -> MSCNNLCE:
@@ -27,8 +25,7 @@ def build_mscnn_lce(config: ModelConfig, inputs: HeadInputs) -> MSCNNLCE:
     count, depth = inputs.labels, pooled.mean.shape[0]
     stages = _stages(config, inputs)
     gcn = None if config.fusion == "none" else _label_gcn(config, facts)
-    rates = np.clip(facts.rates, RAREST, 1 - RAREST)
-    prior = torch.from_numpy(np.log(rates / (1 - rates)).astype(np.float32)) if config.prior and gcn else None
+    prior = prior_logits(facts.rates) if config.prior and gcn else None
     return MSCNNLCE(
         pooled=pooled,
         stages=stages,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ from tagweave.steps.finetuned import build_end_to_end, keep_trunk, pixels_of, tr
 from tagweave.steps.head import build_untrained_head
 from tagweave.steps.job import Job
 from tagweave.steps.respread import respread
-from tagweave.steps.targets import training_set
+from tagweave.trackers import open_trackers
 
 if TYPE_CHECKING:
     from torch import nn
 
     from tagweave.encoders.backbones import Encoder
     from tagweave.training.batches import MapSource, Source, TrainingSet
+    from tagweave.training.loop import Report
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,28 @@ def _continued(done: Fit, after: Fit, number: int) -> list[dict[str, Any]]:
     return [{"round": number, **record, "epoch": len(done.history) + record["epoch"]} for record in after.history]
 
 
+@contextmanager
+def _reporting(job: Job, title: str, stage: str) -> Iterator[Report]:
+    """Yield what shows each epoch and tells it the trackers; only the first process's."""
+    from tagweave.training.ranks import current
+
+    trackers = job.config.log_to if current().is_first else ()
+    with (
+        job.console.progress(title, "epochs") as progress,
+        open_trackers(trackers, job.folder, stage, job.config.model_dump()) as note,
+    ):
+
+        def report(epoch: int, epochs: int, record: dict[str, Any]) -> None:
+            progress(epoch, epochs)
+            note(record)
+
+        yield report
+
+
 def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: int) -> Fit:
     """Train a network with the labels of ``hidden`` unseen; they choose the epoch where there are any."""
+    from tagweave.steps.policies import policy_over
+    from tagweave.steps.targets import training_set
     from tagweave.training.loop import Validation
     from tagweave.training.loop import train as run_training
     from tagweave.training.ranks import current
@@ -106,12 +128,13 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     config, folder, hidden = job.config.train, task.folder(job, number), task.hidden
     head = build_untrained_head(job, images, hidden)
     network, read = _network(job, head, images)
-    data = training_set(propagated, config, images.manifest, images.labels, read, hidden)
+    policy = policy_over(images.source, config.targets, job.config.seed)
+    data = training_set(propagated, config, images.manifest, images.labels, read, hidden, policy)
     title = " ".join(["train" if task.stage == "choice" else "train again", *([f"{number}"] if number > 1 else [])])
-    with job.console.progress(title, "epochs") as progress:
+    with _reporting(job, title, folder.name) as report:
         history = run_training(
             network, data, Validation(read(hidden), images.labels.take(hidden)), config, seed=job.config.seed,
-            key=task.key, folder=folder, report=lambda epoch, epochs, _: progress(epoch, epochs), ranks=current(),
+            key=task.key, folder=folder, report=report, ranks=current(),
         )  # fmt: skip
     encoder = keep_trunk(job, network, folder) if network is not head and current().is_first else None
     best = max((r["val_mAP"] for r in history if r["val_mAP"] is not None), default=None)

@@ -24,15 +24,15 @@ def build_untrained_head(job: Job, images: Images, hidden: NDArray[np.int64]) ->
     from tagweave.model.cooccurrence import conditional_probability
     from tagweave.model.inputs import HeadInputs, LabelFacts
     from tagweave.model.word_vectors import label_vectors
-    from tagweave.peers.registry import build_head
+    from tagweave.peers.registry import build_head, needs_vectors
 
     config, names = job.config.model, images.labels.names
     pool, source = np.flatnonzero(images.is_pool), images.source
     seen = images.labels.hide(hidden).take(pool)
     vectors = (
         label_vectors(names, config.word_vectors, config.label_words, job.config.seed)
-        if config.fusion != "none"
-        else np.zeros((len(names), 1), dtype=np.float32)
+        if needs_vectors(config)
+        else np.zeros((len(names), 0), dtype=np.float32)
     )
     facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])

@@ -102,6 +102,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
         save_inductive(job.folder / "graph" / f"inductive-{stage}.npz", outcome.spread, job.config.seed)
     by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, final, pool, features, manifest)
     _save_labels(job.folder, final, pool, manifest, labels, by_graph)
+    _save_evidence(job, final, pool)
     facts = propagation_facts(final)
     notes: list[str] = facts["sentences"]
     job.console.say(
@@ -298,6 +299,14 @@ def _save_scores(
     with atomic(path) as partial:
         np.savez_compressed(partial, pool=pool, graph=by_graph, ridge=by_ridge, reached=spread.reached)
     return by_graph
+
+
+def _save_evidence(job: Job, final: Outcome, pool: NDArray[np.int64]) -> None:
+    """Write what labelled images get without their own labels."""
+    with atomic(job.folder / "graph" / "out_of_fold.npz") as partial:
+        np.savez_compressed(
+            partial, rows=pool[final.spread.labelled_rows], probabilities=final.honest.astype(np.float32)
+        )
 
 
 def _save_labels(
