@@ -54,7 +54,8 @@ class Classifier:
         from tagweave.training.checkpoint import save_state
 
         self.head.fold()  # type: ignore[operator]
-        save_state(folder / "model.safetensors", self.head)
+        whose = {"head": self.model.head, "encoder": self.encoder.name, "classes": list(self.names)}
+        save_state(folder / "model.safetensors", self.head, whose)
         about = {
             "format": FORMAT, "tagweave": __version__, "classes": list(self.names),
             "thresholds": self.thresholds.tolist(), "calibration": self.calibration.to_json(),
@@ -68,10 +69,10 @@ class Classifier:
         """Read what ``save`` wrote.
 
         Raises:
-            InputError: no model there, or one of another format.
+            InputError: no model there, one of another format, or weights of another head, encoder or class list.
         """
         from tagweave.peers.registry import restore_head
-        from tagweave.training.checkpoint import load_state
+        from tagweave.training.checkpoint import load_about, load_state
 
         path = folder / "model.json"
         if not path.is_file():
@@ -81,7 +82,15 @@ class Classifier:
             raise InputError(f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}.")
         layout = _layout(about["layout"])
         model = ModelConfig.model_validate(about["model"])
-        head = restore_head(model, layout, len(about["classes"]), load_state(folder / "model.safetensors"))
+        weights = folder / "model.safetensors"
+        _require_same(load_about(weights), about, model)
+        try:
+            head = restore_head(model, layout, len(about["classes"]), load_state(weights))
+        except RuntimeError as error:
+            raise InputError(
+                f"Expected {weights} to fit the settings of model.json beside it, but got: {str(error)[:300]}. "
+                "Keep the two files of one training together."
+            ) from error
         return cls(
             names=tuple(about["classes"]),
             thresholds=np.array(about["thresholds"]),
@@ -141,6 +150,30 @@ class Classifier:
             if progress:
                 progress(done, len(files))
         return probabilities, reasons
+
+
+def _require_same(weights: dict[str, Any], about: dict[str, Any], model: ModelConfig) -> None:
+    """Compare what the weights say of themselves with model.json."""
+    encoder = about["encoder"]["name"]
+    for what, wanted in (("head", model.head), ("encoder", encoder)):
+        if weights.get(what, wanted) != wanted:
+            raise InputError(
+                f"Expected model.safetensors to hold the weights for the {what} '{wanted}' that model.json names, but "
+                f"got those for '{weights[what]}'. Keep the two files of one training together."
+            )
+    classes, own = list(about["classes"]), weights.get("classes", about["classes"])
+    if own != classes:
+        added, missing = [n for n in classes if n not in own], [n for n in own if n not in classes]
+        changes = [
+            f"{len(part)} {word} ({', '.join(part[:5])})"
+            for part, word in ((added, "new"), (missing, "missing"))
+            if part
+        ]
+        raise InputError(
+            f"Expected the {len(own)} classes of the checkpoint in their order in model.json, but got {len(classes)}: "
+            f"{', '.join(changes) or 'the same ones in another order'}. The weights know their own classes only; run "
+            "'tagweave fit' with the labels that are wanted."
+        )
 
 
 def _layout(content: dict[str, Any]) -> Layout:
