@@ -40,7 +40,9 @@ Voc = Annotated[
 ]
 Format = Annotated[str | None, typer.Option(help=FORMAT_HELP, show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME by default", show_default=False)]
-Preset = Annotated[str | None, typer.Option(help="fast, paper or tiny; fast when absent", show_default=False)]
+Preset = Annotated[
+    str | None, typer.Option(help="fast, paper, paper-frozen or tiny; fast when absent", show_default=False)
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file over the preset", show_default=False)]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
 LabelWords = Annotated[
