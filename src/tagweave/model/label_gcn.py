@@ -37,5 +37,6 @@ class LabelGCN(nn.Module):
         for number, weight in enumerate(self.weights):
             if number:
                 hidden = nn.functional.leaky_relu(hidden, LEAK)
-            hidden = self.adjacency @ (hidden @ weight)
+            narrows = weight.shape[0] > weight.shape[1]  # Â goes over the narrower of the two, which costs less
+            hidden = self.adjacency @ (hidden @ weight) if narrows else (self.adjacency @ hidden) @ weight
         return hidden

@@ -14,8 +14,10 @@ def build_optimiser(head: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     """Return AdamW, or SGD with momentum 0.9, over all parameters that want a gradient."""
     parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
     if config.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.SGD(
+            parameters, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay, fused=True
+        )
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
