@@ -149,6 +149,8 @@ def predict(
     run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="mean with the mirrored images")] = False,
+    scales: Annotated[str, typer.Option(help="mean over inputs of these sides, such as 1,1.25")] = "1",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -158,13 +160,15 @@ def predict(
     """
     from tagweave.api import Run
     from tagweave.console import Console
+    from tagweave.predict import Views
     from tagweave.tables import predicted_writer, write_predicted_file
 
+    views = Views.parse(flip, scales)
     if out is not None:
         predicted_writer(out)  # a suffix that is not known is told before the work
     console = Console(quiet)
     with console.progress("predict", "images") as progress:
-        scored = Run(run).predict(images, progress)
+        scored = Run(run).predict(images, progress, views.flip, views.scales)
     if out is not None:
         write_predicted_file(out, scored.images, scored.names, scored.probabilities, scored.thresholds)
         console.say(f"{len(scored.images):,} images scored, written to {out}")
