@@ -15,7 +15,7 @@ ROOT = Path(tagweave.__file__).parent
 LAYERS = (
     "errors", "threads", "console", "config", "runs", "data", "calibration", "metrics", "encoders", "graph", "model",
     "peers", "tables", "training", "predict", "report", "summary", "steps", "pipeline", "api",
-    "benchmark", "review", "export", "serve", "cli",
+    "benchmark", "review", "export", "serve", "seeing", "cli",
 )  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "onnxruntime", "faiss", "matplotlib", "sklearn", "numba"}
 

@@ -85,7 +85,7 @@ class Run:
             InputError: no trained model, or nothing to score.
         """
         classifier = self.classifier
-        names, files, unseen = _list_images(images)
+        names, files, unseen = list_images(images)
         probabilities, reasons = classifier.predict_files(files, progress, Views(flip, tuple(scales)))
         good = [row for row in range(len(files)) if row not in reasons]
         bad = [Quarantined(names[row], reason) for row, reason in reasons.items()]
@@ -100,7 +100,12 @@ class Run:
         )
 
 
-def _list_images(images: Path | str | Sequence[Path | str]) -> tuple[list[str], list[Path], list[Quarantined]]:
+def list_images(images: Path | str | Sequence[Path | str]) -> tuple[list[str], list[Path], list[Quarantined]]:
+    """Return names, files and what could not be entered, of an image, a folder of images or a list of files.
+
+    Raises:
+        InputError: nothing is there, or no image.
+    """
     if not isinstance(images, str | Path):
         files = [Path(image) for image in images]
         return [str(image) for image in images], files, []

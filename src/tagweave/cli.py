@@ -17,6 +17,7 @@ from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
 from tagweave.export.commands import export
 from tagweave.review.commands import review
+from tagweave.seeing.commands import attention, describe, plots
 from tagweave.serve.commands import serve
 
 OUT_HELP = ".csv, .jsonl, .parquet, .coco.json, .label-studio.json or .fiftyone.json; labels are printed when absent"
@@ -114,7 +115,7 @@ for _step, _about, _example in (
 ):  # fmt: skip
     _register(_step, _about, _example)
 
-for _command in (review, export, serve, convert, data):
+for _command in (review, export, serve, attention, plots, describe, convert, data):
     app.command()(_command)
 app.add_typer(benchmark)
 
