@@ -31,7 +31,12 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, head: nn.Module, step: int, decay: float) -> None:
-    """Move averaged weights towards the current ones: avg <- d avg + (1 - d) w, with d rising to ``decay``."""
+    """Move averaged weights towards the current ones: avg <- d avg + (1 - d) w, with d rising to ``decay``.
+
+    Buffers are copied: a batch norm's statistics are averages already.
+    """
     now = min(decay, (1 + step) / (10 + step)) if decay else 0.0
     for averaged, current in zip(average.parameters(), head.parameters(), strict=True):
         averaged.lerp_(current, 1.0 - now)
+    for kept, now_held in zip(average.buffers(), head.buffers(), strict=True):
+        kept.copy_(now_held)
