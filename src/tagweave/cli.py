@@ -49,6 +49,9 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=va
 LabelWords = Annotated[
     list[str] | None, typer.Option("--label-words", help='"label=other words", repeatable', show_default=False)
 ]
+Head = Annotated[
+    str | None, typer.Option(help="which network is trained, ours or another system's: model.head", show_default=False)
+]
 Budget = Annotated[
     float | None,
     typer.Option(help="keep only this share (or number) of the labels, for experiments", show_default=False),
@@ -85,10 +88,10 @@ def _register(step: str, about: str, example: str) -> None:
     def command(
         images: Images = None, labels: Labels = None, voc: Voc = None, format: Format = None, out: Out = None,
         preset: Preset = None, config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
-        label_budget: Budget = None, precision: Precision = None, strict: Strict = False, seed: Seed = None,
-        resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
+        head: Head = None, label_budget: Budget = None, precision: Precision = None, strict: Strict = False,
+        seed: Seed = None, resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
     ) -> None:  # fmt: skip
-        changes = [*(set or []), *_changes(label_budget, precision, strict, seed)]
+        changes = [*(set or []), *_changes(head, label_budget, precision, strict, seed)]
         if resume_labels is not None:
             images, labels, format = _resume(resume_labels, images, labels, format)
         run = _run_job(_UNTIL[step], images, labels, voc, format, out, preset, config, changes, label_words, quiet)
@@ -201,8 +204,11 @@ def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: st
     return images, path, "csv-onehot"
 
 
-def _changes(budget: float | None, precision: float | None, strict: bool, seed: int | None) -> list[str]:
-    changes = [] if budget is None else [f"data.label_budget={budget}"]
+def _changes(
+    head: str | None, budget: float | None, precision: float | None, strict: bool, seed: int | None
+) -> list[str]:
+    changes = [] if head is None else [f"model.head={head}"]
+    changes += [] if budget is None else [f"data.label_budget={budget}"]
     changes += [] if precision is None else [f"graph.precision={precision}"]
     changes += ["data.strict=true"] if strict else []
     return [*changes, f"seed={seed}"] if seed is not None else changes

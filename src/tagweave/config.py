@@ -34,7 +34,9 @@ class DataConfig(Section):
 class EncoderConfig(Section):
     """Which frozen backbone turns images into stage maps."""
 
-    name: str = Field("efficientnet_lite0", description="efficientnet_lite0, vgg16_bn or any timm model")
+    name: str = Field(
+        "efficientnet_lite0", description="efficientnet_lite0, efficientnet_lite2, vgg16_bn or any timm model"
+    )
     size: int | None = Field(
         None,
         ge=32,
@@ -74,7 +76,19 @@ class GraphConfig(Section):
 class ModelConfig(Section):
     """The network (METHOD §2 to §4)."""
 
-    head: Literal["mscnn_lce"] = Field("mscnn_lce", description="which system maps stage maps to labels")
+    head: Literal[
+        "mscnn_lce",
+        "average_pool",
+        "max_pool",
+        "both_pool",
+        "asl_linear",
+        "very_deep",
+        "ml_gcn",
+        "a_gcn",
+        "f_gcn",
+        "srn",
+        "ml_decoder",
+    ] = Field("mscnn_lce", description="which system maps stage maps to labels")
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
     stages: tuple[int, ...] | None = Field(
         None, min_length=1, description="stages in use, 1 the finest, -1 the coarsest; all when absent"
@@ -117,7 +131,7 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _fusion_has_its_embeddings(self) -> ModelConfig:
-        if not self.gcn and self.fusion in ("mfb", "dot"):
+        if self.head == "mscnn_lce" and not self.gcn and self.fusion in ("mfb", "dot"):
             raise ValueError(
                 f"expected a GCN with fusion '{self.fusion}', which joins the image with the label embeddings that the "
                 "GCN makes, but got gcn false; set model.fusion=linear (or none), or leave the GCN on"

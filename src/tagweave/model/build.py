@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,9 +14,8 @@ from tagweave.model.global_vector import GlobalConvolutions
 from tagweave.model.inputs import HeadInputs, LabelFacts
 from tagweave.model.label_gcn import LabelGCN
 from tagweave.model.mscnn_lce import MSCNNLCE
+from tagweave.model.prior import prior_logits
 from tagweave.model.standardised import StandardisedMap
-
-RAREST = 1e-3  # rates are kept this far from 0 and 1 where a logit starts from them
 
 
 def build_mscnn_lce(config: ModelConfig, inputs: HeadInputs) -> MSCNNLCE:
@@ -32,7 +30,6 @@ def build_mscnn_lce(config: ModelConfig, inputs: HeadInputs) -> MSCNNLCE:
     stages = _stages(config, inputs, use)
     convolutions = _convolutions(config, inputs) if config.global_vector == "convolutions" else None
     gcn = _label_gcn(config, facts) if config.embeds_labels else None
-    rates = np.clip(facts.rates, RAREST, 1 - RAREST)
     offset = config.prior and config.fusion != "none"
     return MSCNNLCE(
         pooled=pooled,
@@ -42,7 +39,7 @@ def build_mscnn_lce(config: ModelConfig, inputs: HeadInputs) -> MSCNNLCE:
         gcn=gcn,
         fusion=_fusion(config, width * len(stages) + {"none": 0, "g": width, "pooled": depth}[config.append], count),
         append=config.append,
-        prior=torch.from_numpy(np.log(rates / (1 - rates)).astype(np.float32)) if offset else None,
+        prior=prior_logits(facts.rates) if offset else None,
         dropout=config.dropout,
         convolutions=convolutions,
         use=use,

@@ -25,12 +25,37 @@ from tagweave.model.build import build_mscnn_lce
 from tagweave.model.inputs import HeadInputs
 from tagweave.model.joint import JointHead
 from tagweave.model.propagated import PropagatedScore
+from tagweave.peers.a_gcn import build_a_gcn
+from tagweave.peers.f_gcn import build_f_gcn
+from tagweave.peers.ml_decoder import build_ml_decoder
+from tagweave.peers.ml_gcn import build_ml_gcn
+from tagweave.peers.pooling import build_asl_linear, build_average_pool, build_both_pool, build_max_pool
+from tagweave.peers.srn import build_srn
+from tagweave.peers.very_deep import build_very_deep
 
 INDUCTIVE = "propagated."  # where a joint head keeps what propagation says
 
 Build = Callable[[ModelConfig, HeadInputs], nn.Module]
 
-HEADS: dict[str, Build] = {"mscnn_lce": build_mscnn_lce}
+HEADS: dict[str, Build] = {
+    "mscnn_lce": build_mscnn_lce,
+    "average_pool": build_average_pool,
+    "max_pool": build_max_pool,
+    "both_pool": build_both_pool,
+    "asl_linear": build_asl_linear,
+    "very_deep": build_very_deep,
+    "ml_gcn": build_ml_gcn,
+    "a_gcn": build_a_gcn,
+    "f_gcn": build_f_gcn,
+    "srn": build_srn,
+    "ml_decoder": build_ml_decoder,
+}
+EMBEDDING = ("ml_gcn", "a_gcn", "f_gcn")  # heads that start from label vectors
+
+
+def needs_vectors(config: ModelConfig) -> bool:
+    """Return whether the head is built from label vectors; others are content with none (C, 0)."""
+    return config.head in EMBEDDING or (config.head == "mscnn_lce" and config.embeds_labels)
 
 
 def build_head(config: ModelConfig, inputs: HeadInputs) -> nn.Module:

@@ -11,6 +11,7 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.model.cooccurrence import conditional_probability, expected_conditional
 from tagweave.model.inputs import LabelFacts
 from tagweave.model.word_vectors import label_vectors
+from tagweave.peers.registry import needs_vectors
 
 
 def label_facts(config: ModelConfig, given: LabelMatrix, propagated: Path, seed: int) -> LabelFacts:
@@ -27,8 +28,8 @@ def label_facts(config: ModelConfig, given: LabelMatrix, propagated: Path, seed:
     """
     vectors = (
         label_vectors(given.names, config.word_vectors, config.label_words, seed)
-        if config.fusion not in ("linear", "none")
-        else np.zeros((len(given.names), 1), dtype=np.float32)
+        if needs_vectors(config)
+        else np.zeros((len(given.names), 0), dtype=np.float32)
     )
     if config.counts == "given":
         return LabelFacts(conditional_probability(given), given.rates(), vectors)
