@@ -20,7 +20,7 @@ from tagweave.runs import read_json
 Command = Callable[..., Any]
 COMMANDS = (
     "fit", "check", "embed", "propagate", "train", "evaluate", "report", "demo", "predict", "suggest", "audit",
-    "review", "export", "serve", "convert", "data",
+    "review", "export", "serve", "attention", "plots", "describe", "convert", "data",
 )  # fmt: skip
 HEAVY = {
     "torch",
