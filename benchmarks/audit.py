@@ -101,9 +101,7 @@ def by_contrary(probabilities: Floats, given: LabelMatrix) -> Floats:
 METHODS: Mapping[str, Callable[[Planted], Floats]] = {
     "audit": lambda planted: wrongness(out_of_fold(planted), planted.given),
     "three draws of folds": lambda planted: wrongness(out_of_fold(planted, 3), planted.given),
-    "with ridge, left out": lambda planted: wrongness(
-        (out_of_fold(planted) + ridge(planted, True)) / 2, planted.given
-    ),
+    "with ridge, left out": lambda planted: wrongness((out_of_fold(planted) + ridge(planted, True)) / 2, planted.given),
     "contrary, out of fold": lambda planted: by_contrary(out_of_fold(planted), planted.given),
     "ridge, left out": lambda planted: wrongness(ridge(planted, True), planted.given),
     "ridge, seen": lambda planted: wrongness(ridge(planted, False), planted.given),
