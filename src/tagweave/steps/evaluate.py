@@ -79,19 +79,13 @@ def _save_attention(
     job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, cache: Any, positions: NDArray[np.int64]
 ) -> None:
     """Keep the attention maps of a dozen images with known labels, from the split that is measured."""
-    import torch
-
     for split in ("test", "val", "train"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
         if len(rows):
             break
     rows = np.sort(np.random.default_rng(job.config.seed).permutation(rows)[:SHOWN_IMAGES])
-    maps, features = cache.layout.split(cache.records(positions[rows]).astype(np.float32))
-    with torch.inference_mode():
-        output = classifier.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features))
-    weights = [a.numpy() / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12).numpy() for a in output.attention]
-    arrays = {f"map_{number}": weight.astype(np.float32) for number, weight in enumerate(weights)}
-    strides = cache.layout.strides[: len(weights)]  # none for heads without attention
-    stages = np.array([f"stride {stride}" for stride in strides], dtype=str)
+    looks = classifier.attention(cache.records(positions[rows]))
+    arrays: dict[str, Any] = {f"map_{number}": weights for number, (_, weights) in enumerate(looks)}
+    stages = np.array([f"stride {stride}" for stride, _ in looks], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:
         np.savez_compressed(partial, images=np.array([manifest.paths[r] for r in rows]), stages=stages, **arrays)

@@ -126,7 +126,7 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     from tagweave.training.ranks import current
 
     config, folder, hidden = job.config.train, task.folder(job, number), task.hidden
-    head = build_untrained_head(job, images, hidden)
+    head = build_untrained_head(job, images, hidden, propagated)
     network, read = _network(job, head, images)
     policy = policy_over(images.source, config.targets, job.config.seed)
     data = training_set(propagated, config, images.manifest, images.labels, read, hidden, policy)

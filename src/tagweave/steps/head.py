@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,27 +17,23 @@ if TYPE_CHECKING:
 STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
 
 
-def build_untrained_head(job: Job, images: Images, hidden: NDArray[np.int64]) -> nn.Module:
-    """Build the head from the pool's statistics and the labels that are not ``hidden``; the seed draws its weights."""
+def build_untrained_head(job: Job, images: Images, hidden: NDArray[np.int64], propagated: Path) -> nn.Module:
+    """Build the head from the pool's statistics and the labels that are not ``hidden``; the seed draws its weights.
+
+    Args:
+        propagated: what the labels that are not hidden gave when they were spread over the pool.
+    """
     import torch
 
     from tagweave.graph.neighbours import pool_mean
-    from tagweave.model.cooccurrence import conditional_probability
-    from tagweave.model.inputs import HeadInputs, LabelFacts
-    from tagweave.model.word_vectors import label_vectors
-    from tagweave.peers.registry import build_head, needs_vectors
+    from tagweave.model.inputs import HeadInputs
+    from tagweave.peers.registry import build_head
+    from tagweave.steps.label_facts import label_facts
 
-    config, names = job.config.model, images.labels.names
     pool, source = np.flatnonzero(images.is_pool), images.source
-    seen = images.labels.hide(hidden).take(pool)
-    vectors = (
-        label_vectors(names, config.word_vectors, config.label_words, job.config.seed)
-        if needs_vectors(config)
-        else np.zeros((len(names), 0), dtype=np.float32)
-    )
-    facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
+    facts = label_facts(job.config.model, images.labels.hide(hidden).take(pool), propagated, job.config.seed)
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
     mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
     inputs = HeadInputs.measure(source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
-    return build_head(config, inputs)
+    return build_head(job.config.model, inputs)

@@ -25,8 +25,10 @@ def build_optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
         trunk = {"params": _wanting(network.encoder), "factor": config.backbone_rate}
         groups = [trunk, {"params": _wanting(network.head), "factor": 1.0}]
     if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.SGD(
+            groups, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _wanting(module: nn.Module) -> list[nn.Parameter]:
