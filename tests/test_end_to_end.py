@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,7 +55,7 @@ KILLS: dict[str, tuple[str, int, bool, str]] = {
     "embed, the second unit half written": ("os.fsync", 4, False, "embed"),
     "propagate, between its two passes": ("tagweave.graph.propagation.propagate", 1, True, "propagate"),
     "propagate, all files written": ("tagweave.steps.propagate.write_labels", 1, True, "propagate"),
-    "train, between epochs": ("tagweave.training.loop._save", 1, True, "train"),
+    "train, between epochs": ("tagweave.training.loop.save_progress", 1, True, "train"),
     "train, best saved but not the state": ("tagweave.training.loop.save_state", 2, True, "train"),
     "train, within the second epoch": ("tagweave.training.loop.update_average", 4, True, "train"),
     "evaluate, measures written": ("tagweave.steps.evaluate.write_predictions", 1, False, "evaluate"),
@@ -301,6 +303,46 @@ def test_a_run_folder_is_used_from_another_working_folder(
     monkeypatch.chdir(tmp_path)
     Run(tmp_path / "run").evaluate()
     assert len(Manifest.load(tmp_path / "run" / "manifest.parquet")) == 60
+
+
+SMALL = {"name": "mobilenetv3_small_050", "weights": "random"}
+
+
+@pytest.mark.slow
+def test_a_backbone_that_is_trained_along_travels_with_the_run(drawn: Drawn, tmp_path: Path) -> None:
+    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", encoder=SMALL, train={"regime": "finetune"})
+    notes = read_json(run.folder / "provenance.json")["notes"]
+    assert any(note.startswith("the classifier is the network alone") for note in notes)
+    moved = Run((tmp_path / "run").rename(tmp_path / "elsewhere"))
+    assert moved.classifier.is_finetuned
+    assert Path(str(moved.classifier.encoder.weights)).parent == (tmp_path / "elsewhere" / "model").resolve()
+    scored = moved.predict(drawn.images)
+    rows = pq.read_table(moved.folder / "predictions.parquet").to_pylist()
+    stored = {(row["image"], row["label"]): row["probability"] for row in rows}
+    for image, row in zip(scored.images, scored.probabilities, strict=True):
+        for label, probability in zip(scored.names, row, strict=True):
+            assert stored[image, label] == pytest.approx(probability, abs=1e-6)
+    assert read_json(moved.folder / "model" / "model.json")["encoder"]["weights"] == "encoder.safetensors"
+
+
+def spread_anew(run: Run, stage: str) -> Path:
+    return run.folder / "checkpoints" / f"{stage}-2" / "propagated.npz"
+
+
+@pytest.mark.parametrize("regime", ["frozen", pytest.param("finetune", marks=pytest.mark.slow)])
+def test_rounds_spread_labels_over_what_the_network_sees(regime: str, drawn: Drawn, tmp_path: Path) -> None:
+    train = {"regime": regime, "rounds": 2, "epochs": 2}
+    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", encoder=SMALL, train=train)
+    first, second = run.evaluate()["rounds"]
+    assert (first["round"], second["round"]) == (1, 2)
+    assert {"share", "pseudo_positive", "propagation_val_mAP", "val_mAP"} <= second.keys()
+    lines = [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
+    assert [(line["round"], line["epoch"]) for line in lines] == [(1, 1), (1, 2), (2, 3), (2, 4)]
+    for stage in ("choice", "final"):
+        before, after = np.load(run.folder / "graph" / f"{stage}.npz"), np.load(spread_anew(run, stage))
+        assert before.files == after.files
+        np.testing.assert_array_equal(before["pool"], after["pool"])
+        assert not np.array_equal(before["probabilities"], after["probabilities"])
 
 
 @pytest.mark.slow

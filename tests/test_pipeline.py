@@ -174,9 +174,8 @@ def targets_of(drawn: Drawn, folder: Path, kind: str) -> tuple[Any, Manifest, La
     job = Job.load(folder, Console(quiet=True))
     job = dataclasses.replace(job, config=build_config(train={"targets": kind}))
     manifest, labels = load_collection(folder)
-    source = dataclasses.make_dataclass("Source", ["cache", "positions"])(None, np.arange(len(manifest)))
     hidden, propagated = np.flatnonzero(manifest.splits == "val"), folder / "graph" / "choice.npz"
-    return training_set(propagated, job.config.train, manifest, labels, source, hidden), manifest, labels
+    return training_set(propagated, job.config.train, manifest, labels, lambda rows: rows, hidden), manifest, labels
 
 
 @pytest.mark.parametrize("kind", ["soft", "decided", "labelled"])

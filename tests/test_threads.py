@@ -57,6 +57,21 @@ def test_every_imported_library_gets_the_number() -> None:
     assert (done.stdout, done.stderr) == ("1 1 1\n", "")
 
 
+NEEDED = """
+import os, sys
+from tagweave.threads import limit_threads
+os.environ.pop("OMP_NUM_THREADS", None)
+assert limit_threads("torch") == 1
+print(sys.modules["torch"].get_num_threads())
+"""
+
+
+def test_a_library_that_is_needed_gets_the_number_though_it_was_not_imported() -> None:
+    environment = {**os.environ, "TAGWEAVE_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", NEEDED], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
 def test_more_than_numba_started_with_is_not_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     numba = pytest.importorskip("numba")
     before = numba.get_num_threads()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -258,6 +259,8 @@ def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
     from tagweave.runs import read_json
     from tagweave.summary import print_measures, print_step
 
+    if os.environ.get("RANK", "0") != "0":
+        return  # torchrun started several; one of them speaks
     if until in ("evaluate", "report"):
         metrics = read_json(folder / "metrics.json")
         if as_json:

@@ -155,13 +155,21 @@ class ModelConfig(Section):
 
 
 class TrainConfig(Section):
-    """How the network is trained on the cached maps."""
+    """How the network is trained: on the cached maps, or end to end."""
 
+    regime: Literal["frozen", "finetune"] = Field(
+        "frozen", description="finetune: the backbone learns too, from pixels; for a GPU, or patience"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one")
     epochs: int = Field(12, ge=1, description="at most; see patience")
-    batch: int = Field(64, ge=1, description="images of a step")
+    batch: int = Field(64, ge=1, description="images of one update, over all processes together")
+    accumulate: int = Field(1, ge=1, description="parts a batch is computed in: less memory, the same update")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with momentum 0.9")
     learning_rate: float = Field(2e-3, gt=0, description="its highest value")
     weight_decay: float = Field(1e-4, ge=0, description="of the optimiser")
+    schedule: Literal["cosine", "step", "constant"] = Field(
+        "cosine", description="of the rate; step: a tenth from 40 % of the steps on, a hundredth from 80 %"
+    )
     warm_up: float = Field(0.15, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(10.0, gt=0, description="largest length of the gradient")
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights; 0 uses the last ones")
@@ -177,6 +185,20 @@ class TrainConfig(Section):
     labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
     refit: bool = Field(True, description="train once more with the validation images")
+    rounds: int = Field(
+        1, ge=1, description="trainings; before each further one labels spread over the trained network's features"
+    )
+    compile: bool = Field(False, description="compile the network with torch.compile")
+    backbone_rate: float = Field(0.1, gt=0, description="finetune: the backbone's learning rate as part of the head's")
+    augment: Literal["none", "flip", "crop"] = Field("crop", description="finetune: crop also flips")
+    precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="finetune: of the backbone")
+    batch_norm: Literal["frozen", "batch"] = Field(
+        "frozen", description="finetune: statistics of the backbone's batch norms stay, or follow the batches"
+    )
+    checkpoint_gradients: bool = Field(False, description="finetune: compute maps twice instead of keeping them")
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="finetune: between checkpoints within an epoch; 0: after every update"
+    )
     network_share: float = Field(
         0.5, ge=0, le=1, description="of the network in the classifier; the rest is what propagation says"
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tagweave.console import Console
 from tagweave.data.images import find_images
 from tagweave.errors import InputError
 from tagweave.runs import Steps, key_of, read_json
@@ -14,8 +17,10 @@ from tagweave.steps.embed import embed, forget_lost_records
 from tagweave.steps.evaluate import evaluate
 from tagweave.steps.job import Job
 from tagweave.steps.propagate import propagate
-from tagweave.steps.train import train
+from tagweave.steps.train import train, train_along
 from tagweave.trackers import require_trackers
+
+Announce = Callable[[str | None], Any]
 
 STEPS = ("check", "embed", "propagate", "train", "evaluate", "report")
 
@@ -26,24 +31,47 @@ def run(job: Job, until: str = "report") -> list[str]:
     Raises:
         InputError: what is wrong with the input. Nothing is written before the check has passed.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return _run_together(job, until)
+    return _run_steps(job, until, lambda key: None)
+
+
+def _run_together(job: Job, until: str) -> list[str]:
+    """Run the job in the processes that ``torchrun`` started: the first does it, the others share the training."""
+    from tagweave.training.ranks import join_ranks
+
+    with join_ranks(job.config.train.device) as ranks:
+        ran: list[str] = []
+        if ranks.is_first:
+            ran = _run_steps(job, until, ranks.tell)
+        elif STEPS.index(until) >= STEPS.index("train") and (key := ranks.tell(None)):
+            train_along(replace(job, console=Console(quiet=True)), key)
+        ranks.wait()
+    return ran
+
+
+def _run_steps(job: Job, until: str, announce: Announce) -> list[str]:
     if job.labels is None and until not in ("check", "embed"):
         raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
     require_trackers(job.config.log_to)
     forget_lost_records(job.folder)
-    ran = advance(job, _input_key(job), STEPS[: STEPS.index(until) + 1])
+    ran = advance(job, _input_key(job), STEPS[: STEPS.index(until) + 1], announce)
     job.note_provenance()
     return ran
 
 
-def advance(job: Job, key: str, names: Sequence[str]) -> list[str]:
+def advance(job: Job, key: str, names: Sequence[str], announce: Announce = lambda key: None) -> list[str]:
     """Run the steps ``names``, those only whose inputs changed; return the names of those that ran.
 
     Args:
         key: names what the first of them reads; each step's key is made from the one before and its own settings.
+        announce: is told the training's key before it starts, None where it is done already.
     """
     steps, ran = Steps(job.folder), []
     for name in names:
         key = key_of(key, name, *(getattr(job.config, section).model_dump() for section in _SECTIONS[name]))
+        if name == "train":
+            announce(key if steps.key(name) != key else None)
         if steps.run(name, key, _bind(_WORK[name], job, key)):
             ran.append(name)
         else:

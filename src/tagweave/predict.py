@@ -63,7 +63,8 @@ class Classifier:
         names: C label names, in column order.
         thresholds: (C,) tuned on validation images; a label is predicted from its threshold up.
         calibration: of logits.
-        encoder: how to build the encoder; ``encoder_key`` is what its numbers depend on.
+        encoder: how to build the encoder; ``encoder_key`` is what its numbers depend on. ``is_finetuned`` says whether
+            it was trained along.
         head: from stage maps and pooled features to logits: the network alone, or joined with what
             propagation says.
     """
@@ -76,6 +77,7 @@ class Classifier:
     layout: Layout
     model: ModelConfig
     head: nn.Module
+    is_finetuned: bool = False
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the label side is folded."""
@@ -89,6 +91,7 @@ class Classifier:
             "thresholds": self.thresholds.tolist(), "calibration": self.calibration.to_json(),
             "encoder": self.encoder.model_dump(), "encoder_key": self.encoder_key,
             "layout": asdict(self.layout), "model": self.model.model_dump(),
+            "finetuned": self.is_finetuned,
         }  # fmt: skip
         write_json(folder / "model.json", about)
 
@@ -123,11 +126,12 @@ class Classifier:
             names=tuple(about["classes"]),
             thresholds=np.array(about["thresholds"]),
             calibration=Calibration.from_json(about["calibration"]),
-            encoder=EncoderConfig.model_validate(about["encoder"]),
+            encoder=_encoder(about["encoder"], folder),
             encoder_key=about["encoder_key"],
             layout=layout,
             model=model,
             head=head,
+            is_finetuned=about.get("finetuned", False),
         )
 
     @cached_property
@@ -253,6 +257,13 @@ def _require_same(weights: dict[str, Any], about: dict[str, Any], model: ModelCo
             f"{', '.join(changes) or 'the same ones in another order'}. The weights know their own classes only; run "
             "'tagweave fit' with the labels that are wanted."
         )
+
+
+def _encoder(content: dict[str, Any], folder: Path) -> EncoderConfig:
+    """Return the encoder's configuration; weights that lie in the model folder are found wherever it is moved."""
+    config = EncoderConfig.model_validate(content)
+    beside = folder / (config.weights or "")
+    return config.model_copy(update={"weights": str(beside.resolve())}) if beside.is_file() else config
 
 
 def _layout(content: dict[str, Any]) -> Layout:

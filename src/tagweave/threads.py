@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 # Idle OpenMP threads sleep instead of spinning: with anything else running on the machine, spinning ones made
 # training six times slower and more. It is read once, when the first OpenMP library is loaded.
@@ -17,8 +18,13 @@ def available_threads() -> int:
     return max(1, min(allowed, int(wanted))) if wanted.isdecimal() else allowed
 
 
-def limit_threads() -> int:
-    """Give every library already imported the same number of threads and return it."""
+def limit_threads(*needed: str) -> int:
+    """Give every library already imported, and those ``needed``, the same number of threads and return it.
+
+    A library that is imported later starts as many as it likes, and its sums come out otherwise in their last bits.
+    """
+    for name in needed:
+        import_module(name)
     threads = available_threads()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)

@@ -80,6 +80,10 @@ def test_the_first_model_learns_from_labelled_images_alone() -> None:
     assert ((p > 0.5) == truth)[~labels.known].mean() > 0.85
 
 
+def part(source: MapSource, rows: Any) -> MapSource:
+    return MapSource(source.cache, source.positions[rows])
+
+
 def targets_of(run: Run, name: str) -> tuple[TrainingSet, Any, LabelMatrix]:
     job = Job.load(run.folder, Console(quiet=True))
     manifest, labels = load_collection(run.folder)
@@ -89,7 +93,8 @@ def targets_of(run: Run, name: str) -> tuple[TrainingSet, Any, LabelMatrix]:
     hidden, propagated = np.flatnonzero(manifest.splits == "val"), run.folder / "graph" / "choice.npz"
     source = MapSource(cache, positions)
     policy = policy_over(source, name, job.config.seed)
-    return training_set(propagated, config, manifest, labels, source, hidden, policy), manifest, labels
+    data = training_set(propagated, config, manifest, labels, lambda rows: part(source, rows), hidden, policy)
+    return data, manifest, labels
 
 
 @policies

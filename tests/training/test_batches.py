@@ -65,9 +65,9 @@ def test_batches_hold_the_order_in_pieces(size: int, tmp_path: Path) -> None:
     source, _ = toy(tmp_path, images=10)
     order = np.random.default_rng(0).permutation(10)
     seen = list(batches(source, order, size))
-    np.testing.assert_array_equal(np.concatenate([rows for rows, _, _ in seen]), order)
-    assert [len(rows) for rows, _, _ in seen[:-1]] == [size] * (len(seen) - 1)
-    for rows, maps, features in seen:
+    np.testing.assert_array_equal(np.concatenate([rows for rows, _ in seen]), order)
+    assert [len(rows) for rows, _ in seen[:-1]] == [size] * (len(seen) - 1)
+    for rows, (maps, features) in seen:
         expected_maps, expected_features = source.read(rows)
         assert all((one == two).all() for one, two in zip(maps, expected_maps, strict=True))
         assert (features == expected_features).all()

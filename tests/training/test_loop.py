@@ -15,10 +15,12 @@ from toys import NAMES, config, part, parts, toy, toy_head
 
 from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
+from tagweave.model.losses import build_loss
 from tagweave.model.mscnn_lce import HeadOutput
 from tagweave.training import loop
 from tagweave.training.batches import MapSource, TrainingSet
 from tagweave.training.loop import Validation, score_images, train
+from tagweave.training.objective import Objective
 
 Toy = tuple[MapSource, LabelMatrix]
 
@@ -193,7 +195,12 @@ def test_a_loss_that_is_not_finite_names_epoch_and_images(data: Toy, tmp_path: P
     text = str(caught.value)
     assert text.startswith("The loss is nan in epoch 1, batch of ")
     assert "17.png" in text
-    assert text.endswith("...; lower train.learning_rate.")
+    assert text.endswith(
+        f"; all 8 names are in {tmp_path / 'not-finite.txt'}. Look at these images, or lower train.learning_rate."
+    )
+    listed = (tmp_path / "not-finite.txt").read_text().splitlines()
+    assert len(listed) == 8
+    assert "17.png" in listed
     assert all(torch.isfinite(tensor).all() for tensor in head.state_dict().values())
 
 
@@ -235,14 +242,25 @@ def test_unknown_cells_train_nothing(data: Toy, tmp_path: Path) -> None:
     assert same(*heads)
 
 
+class Saying(nn.Module):
+    """Says the same of every batch."""
+
+    def __init__(self, output: HeadOutput) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, *_: Any) -> HeadOutput:
+        return self.output
+
+
 def test_the_auxiliary_loss_counts_with_its_weight(data: Toy) -> None:
     output = HeadOutput(torch.zeros(2, 3), torch.ones(2, 3), ())
     ones = torch.ones(2, 3)
     for weight in (0.0, 0.25):
-        value = loop._objective(lambda *_: output, [], ones, ones, ones, loop.build_loss("bce"), weight)
+        value = Objective(Saying(output), build_loss("bce"), weight)(([], ones), ones, ones)
         assert value.item() == pytest.approx(np.log(2) + weight * np.log1p(np.exp(-1)), abs=1e-6)
     alone = HeadOutput(torch.zeros(2, 3), None, ())
-    value = loop._objective(lambda *_: alone, [], ones, ones, ones, loop.build_loss("bce"), 1.0)
+    value = Objective(Saying(alone), build_loss("bce"), 1.0)(([], ones), ones, ones)
     assert value.item() == pytest.approx(np.log(2))
 
 
@@ -267,7 +285,8 @@ def test_a_head_may_bring_its_own_objective_and_stages(data: Toy, tmp_path: Path
     history = train(head, training, validation, config(epochs=3), seed=0, folder=tmp_path, key="k")
     assert head.at == (2, 3)
     maps, features = source.read(np.arange(len(source)))
-    expected = loop._objective(head, maps, features, *(torch.zeros(len(source), len(NAMES)),) * 2, None, 1.0)
+    nothing = torch.zeros(len(source), len(NAMES))
+    expected = Objective(head, build_loss("bce"), 1.0)((maps, features), nothing, nothing)
     assert expected.item() == 0.0
     assert history[-1]["loss"] < history[0]["loss"]
 

@@ -37,11 +37,12 @@ def _front() -> str:
 
 def _intro(source: Source) -> str:
     names = source.classifier.names
+    how = "trained along" if source.classifier.is_finetuned else "frozen"
     return (
         f"# {source.folder.resolve().name}\n\n"
         f"Says which of {len(names)} labels an image has, several or none, with calibrated probabilities. Made with "
         f"tagweave: given labels were spread over a graph of similar images, and a network (backbone "
-        f"{source.classifier.encoder.name}, frozen) was trained on given and propagated labels.\n"
+        f"{source.classifier.encoder.name}, {how}) was trained on given and propagated labels.\n"
     )
 
 

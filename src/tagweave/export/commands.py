@@ -42,7 +42,7 @@ def export(
 
     place = out or run / "export" / PLACES[to]
     _require_sense(to, place, int8, push_to_hub)
-    limit_threads()
+    limit_threads("torch")
     console = Console(quiet or json)
     source = Source.load(run)
     about = _write(source, to, place)

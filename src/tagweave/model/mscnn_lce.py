@@ -110,3 +110,10 @@ class MSCNNLCE(nn.Module):
         assert self.gcn is not None
         assert isinstance(self.fusion, MFBFusion | DotFusion)
         return self.fusion.project_labels(self.gcn())
+
+    def image_feature(self, maps: Sequence[Tensor], feature: Tensor) -> Tensor:
+        """Return F (B, width): the attended vectors of all stages, and what is appended to them."""
+        pooled = self.pooled(feature)
+        g = self.dense(pooled)
+        attended = [stage(m, g)[1] for stage, m in zip(self.stages, maps, strict=True)]
+        return torch.cat([*attended, *{"none": [], "g": [g], "pooled": [pooled]}[self.append]], dim=1)

@@ -32,7 +32,7 @@ class Scorer:
         self.size = classifier.built_encoder.preprocessing.size
         self._run = build_runner(classifier.built_encoder, cache_folder(classifier.built_encoder))
         # A GPU takes the batch whole; on a CPU images run side by side, each on one thread.
-        self._parts = 1 if torch.cuda.is_available() else limit_threads()
+        self._parts = 1 if torch.cuda.is_available() else limit_threads("torch")
         self._pool = ThreadPoolExecutor(available_threads(), thread_name_prefix="encode")
         self(np.zeros((1, self.size, self.size, 3), dtype=np.uint8))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json, write_json
+from tagweave.steps.finetuned import trained_records
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_predictions
@@ -26,10 +27,13 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     from tagweave.predict import Classifier
     from tagweave.threads import limit_threads
 
-    limit_threads()
+    limit_threads("torch")
     manifest, labels = load_collection(job.folder)
-    cache, positions = open_records(job, manifest)
     classifier = Classifier.load(job.folder / "model")
+    cache, positions = open_records(job, manifest)
+    if classifier.is_finetuned:
+        records = trained_records(job, classifier.built_encoder, manifest)
+        cache, positions = records.cache, records.positions
     with job.console.progress("evaluate", "images") as progress:
         probabilities = _score_all(classifier, cache, positions, progress)
     with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
@@ -55,6 +59,8 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     }  # fmt: skip
     facts = read_json(job.folder / "steps" / "propagate.json")["propagation"]
     content = {"main": "classifier", "splits": splits, "cooccurrence": cooccurrence, "propagation": facts}
+    rounds = read_json(job.folder / "steps" / "train.json").get("rounds")
+    content |= {"rounds": rounds} if rounds else {}
     write_json(job.folder / "metrics.json", content)
     write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
     _save_attention(job, classifier, manifest, labels, cache, positions)

@@ -98,7 +98,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     honest = spread_and_decide(graph, pool_labels.hide(val), job)
     final = spread_and_decide(graph, pool_labels, job) if len(val) else honest
     for stage, outcome in (("choice", honest), ("final", final)):
-        _save_targets(job.folder / "graph" / f"{stage}.npz", outcome, pool)
+        save_targets(job.folder / "graph" / f"{stage}.npz", outcome, pool)
         save_inductive(job.folder / "graph" / f"inductive-{stage}.npz", outcome.spread, job.config.seed)
     by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, final, pool, features, manifest)
     _save_labels(job.folder, final, pool, manifest, labels, by_graph)
@@ -265,7 +265,7 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _save_targets(path: Path, outcome: Outcome, pool: NDArray[np.int64]) -> None:
+def save_targets(path: Path, outcome: Outcome, pool: NDArray[np.int64]) -> None:
     """Write what the network learns from: probabilities and decisions for the pool."""
     decided = outcome.decisions.decided(outcome.spread.labels)
     with atomic(path) as partial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.steps.policies import POLICIES, PoolPolicy
-from tagweave.training.batches import MapSource, TrainingSet
+from tagweave.training.batches import Source, TrainingSet
+
+Read = Callable[[NDArray[np.int64]], Source]
 
 
 def training_set(
-    propagated: Path, config: TrainConfig, manifest: Manifest, labels: LabelMatrix, source: MapSource,
+    propagated: Path, config: TrainConfig, manifest: Manifest, labels: LabelMatrix, read: Read,
     hidden: NDArray[np.int64], policy: PoolPolicy | None = None,
 ) -> TrainingSet:  # fmt: skip
     """Give every image of the pool its targets and their weights.
@@ -23,7 +26,8 @@ def training_set(
     Args:
         propagated: what ``propagate`` left of the pool, with the labels of ``hidden`` hidden.
         config: which cells to trust.
-        manifest, labels, source: of the whole collection, nothing hidden.
+        manifest, labels: of the whole collection, nothing hidden.
+        read: gives what the network sees of some rows of the collection.
         hidden: rows (n,) of the collection that take no part.
         policy: another system's, where ``config.targets`` names one.
     """
@@ -35,7 +39,7 @@ def training_set(
     assert (policy is not None) == (kind in POLICIES), kind
     if policy is not None:
         found = policy(pool, given)
-        return _assembled(found.values, found.weights, pool, hidden, given, manifest, source)
+        return _assembled(found.values, found.weights, pool, hidden, given, manifest, read)
     if kind == "soft":
         targets, trusted = probabilities, given.known | reached[:, None]
     elif kind == "decided":
@@ -43,19 +47,19 @@ def training_set(
     else:
         targets, trusted = given.values.astype(np.float32), given.known
     weights = np.where(given.known, 1.0, np.maximum(probabilities, 1 - probabilities) if kind == "decided" else 1.0)
-    return _assembled(targets, np.where(trusted, weights, 0.0), pool, hidden, given, manifest, source)
+    return _assembled(targets, np.where(trusted, weights, 0.0), pool, hidden, given, manifest, read)
 
 
 def _assembled(
     targets: NDArray[np.floating], weights: NDArray[np.floating], pool: NDArray[np.int64], hidden: NDArray[np.int64],
-    given: LabelMatrix, manifest: Manifest, source: MapSource,
+    given: LabelMatrix, manifest: Manifest, read: Read,
 ) -> TrainingSet:  # fmt: skip
     """Return the pool's images that are not hidden and have a cell to learn from; known cells as they are known."""
     weights = np.where(given.positives == 0, 0.0, weights)  # without a known positive nothing can be learned
     use = np.flatnonzero(~np.isin(pool, hidden) & (weights > 0).any(axis=1))
     rows = pool[use]
     return TrainingSet(
-        source=MapSource(source.cache, source.positions[rows]),
+        source=read(rows),
         targets=np.where(given.known, given.values, targets)[use].astype(np.float32),
         weights=weights[use].astype(np.float32),
         labelled=given.labelled[use],

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tagweave.encoders.cache import RecordCache
+
+Inputs = tuple[Any, ...]
+"""What a network is called with: stage maps and features, or pixels."""
+
+
+class Source(Protocol):
+    """Read what the network sees of n images; ``readers`` batches are read at a time."""
+
+    @property
+    def readers(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: NDArray[np.int64], draws: NDArray[np.int64] | None = None) -> Inputs:
+        """Return the network's inputs of ``rows``; ``draws`` (B, 3) seeds each image's augmentation, None has none."""
+        ...
 
 
 @dataclass(frozen=True)
 class MapSource:
-    """Read the records of n images: ``positions`` (n,) in the cache."""
+    """Read the records of n images: ``positions`` (n,) in the cache. Maps are never augmented."""
 
     cache: RecordCache
     positions: NDArray[np.int64]
+    readers: int = 1
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def read(self, rows: NDArray[np.int64]) -> tuple[list[Tensor], Tensor]:
+    def read(self, rows: NDArray[np.int64], draws: NDArray[np.int64] | None = None) -> Inputs:
         """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
         maps, features = self.cache.layout.split(self.cache.records(self.positions[rows]))
         # torch widens half precision several times faster than NumPy
@@ -36,14 +54,14 @@ class TrainingSet:
     """Hold n images to train on.
 
     Attributes:
-        source: their records.
+        source: what the network sees of them.
         targets: t (n, C) float32 in [0, 1].
         weights: w (n, C) float32; 0 marks an unknown cell.
         labelled: (n,) whether a person labelled the image.
         names: n names, for messages.
     """
 
-    source: MapSource
+    source: Source
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
     labelled: NDArray[np.bool_]
@@ -66,15 +84,23 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
     return rng.permutation(rows)
 
 
-def batches(
-    source: MapSource, order: NDArray[np.int64], size: int
-) -> Iterator[tuple[NDArray[np.int64], list[Tensor], Tensor]]:
-    """Yield (rows, maps, features) batch by batch, reading one batch ahead in a thread."""
+def batches(source: Source, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:
+    """Yield (rows, inputs) batch by batch, nothing augmented, reading ahead in threads."""
     parts = [order[start : start + size] for start in range(0, len(order), size)]
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(source.read, parts[0]) if parts else None
-        for number, rows in enumerate(parts):
-            assert ahead is not None
-            maps, features = ahead.result()
-            ahead = pool.submit(source.read, parts[number + 1]) if number + 1 < len(parts) else None
-            yield rows, maps, features
+    yield from zip(parts, read_ahead(source, [(rows, None) for rows in parts]), strict=True)
+
+
+def read_ahead(
+    source: Source, wanted: Sequence[tuple[NDArray[np.int64], NDArray[np.int64] | None]]
+) -> Iterator[Inputs]:
+    """Yield the inputs of each (rows, draws) in order; ``source.readers`` threads read the next ones meanwhile."""
+    with ThreadPoolExecutor(source.readers) as pool:
+        ahead: deque[Future[Inputs]] = deque(pool.submit(source.read, *each) for each in wanted[: source.readers])
+        try:
+            for number in range(len(wanted)):
+                inputs = ahead.popleft().result()
+                ahead.extend(pool.submit(source.read, *each) for each in wanted[number + source.readers :][:1])
+                yield inputs
+        finally:
+            for future in ahead:
+                future.cancel()
