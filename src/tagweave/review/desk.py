@@ -106,6 +106,7 @@ class Desk:
             return {
                 "run": self.run.resolve().name, "images": len(self.manifest), "labels": labels,
                 "queues": list(queues.QUEUES), "network": self.scores.network is not None,
+                "judge": self.scores.judge is not None,
                 "points": self.points is not None, "event": self.ledger.number,
             }  # fmt: skip
 

@@ -84,8 +84,9 @@ def serve(desk: Desk, listening: socket.socket, announce: Callable[[str], None],
     import uvicorn
 
     port = listening.getsockname()[1]
+    app = build_app(desk, Access(port, announce, _names(address)))
     config = uvicorn.Config(
-        build_app(desk, Access(port, announce, _names(address))), log_level="warning", access_log=False, server_header=False,
+        app, log_level="warning", access_log=False, server_header=False,
         proxy_headers=False, ws="none", timeout_graceful_shutdown=2,
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # the usual end

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json, write_json
+from tagweave.steps.doubts import Unseen, right_and_wrong, unseen_probabilities, write_doubts
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_predictions
 
-SHOWN_IMAGES = 12  # in the report, with attention maps
+SHOWN_IMAGES = 6  # in the report with attention maps, of those decided rightly and of those not
 
 
 def evaluate(job: Job, key: str) -> Mapping[str, Any]:
@@ -57,8 +58,10 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     content = {"main": "classifier", "splits": splits, "cooccurrence": cooccurrence, "propagation": facts}
     write_json(job.folder / "metrics.json", content)
     write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
-    _save_attention(job, classifier, manifest, labels, cache, positions)
-    return {"measured": {split: len(manifest.rows(split)) for split in splits}}
+    held_out = unseen_probabilities(job.folder, manifest, labels, probabilities)
+    suspected = write_doubts(job.folder, manifest, labels, probabilities, held_out)
+    _save_attention(job, classifier, manifest, labels, held_out, cache, positions)
+    return {"measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected}
 
 
 def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progress: Any) -> NDArray[np.float64]:
@@ -70,16 +73,19 @@ def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progre
 
 
 def _save_attention(
-    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, cache: Any, positions: NDArray[np.int64]
-) -> None:
-    """Keep the attention maps of a dozen images with known labels, from the split that is measured."""
+    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, held_out: Unseen,
+    cache: Any, positions: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Keep the attention maps of images of the measured split: some decided rightly, some not."""
     import torch
 
     for split in ("test", "val", "train"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
         if len(rows):
             break
-    rows = np.sort(np.random.default_rng(job.config.seed).permutation(rows)[:SHOWN_IMAGES])
+    decided = held_out.of(rows) >= classifier.thresholds
+    chosen, errors = right_and_wrong(labels.take(rows), decided, SHOWN_IMAGES, job.config.seed)
+    rows = rows[chosen]
     maps, features = cache.layout.split(cache.records(positions[rows]).astype(np.float32))
     with torch.inference_mode():
         output = classifier.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features))
@@ -87,4 +93,5 @@ def _save_attention(
     arrays = {f"map_{number}": weight.astype(np.float32) for number, weight in enumerate(weights)}
     stages = np.array([f"stride {stride}" for stride in cache.layout.strides], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:
-        np.savez_compressed(partial, images=np.array([manifest.paths[r] for r in rows]), stages=stages, **arrays)
+        names = np.array([manifest.paths[row] for row in rows], dtype=str)
+        np.savez_compressed(partial, images=names, errors=errors, stages=stages, **arrays)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +41,11 @@ def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
     layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), tuple(about["parts"]))
     cache = RecordCache(folder, layout)
     return cache, cache.positions(manifest.digests)
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file."""
+    with atomic(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

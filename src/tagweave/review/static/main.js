@@ -163,7 +163,7 @@ byId("mode-picture").addEventListener("click", () => setMode("picture"));
 async function start() {
   const found = remembered();
   const told = await loadState();
-  const useless = { disagreement: !told.network, errors: !told.network };
+  const useless = { disagreement: !told.network, errors: !told.judge };
   byId("queues").append(...told.queues.map((name) => element("button", {
     value: name, title: QUEUES[name][1], disabled: Boolean(useless[name]), on: { click: () => change({ queue: name }) },
   }, QUEUES[name][0])));
