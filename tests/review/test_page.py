@@ -6,8 +6,6 @@ import csv
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from hand_made import write_run
+from served import Served
 
 from tagweave.review.export import write_labels
 
@@ -24,7 +23,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium at /usr/bin/chromium (apt-get install chromium)"),
 ]
-COMMAND = "import typer; from tagweave.review.commands import review; typer.run(review)"
 IN_VIEW = """() => {
   const box = document.getElementById("scroller").getBoundingClientRect();
   return [...document.querySelectorAll(".tile")].filter((tile) => {
@@ -32,22 +30,6 @@ IN_VIEW = """() => {
     return top >= box.top - 1 && bottom <= box.bottom + 1;
   }).map((tile) => [tile.getAttribute("aria-label").split(":")[0], tile.dataset.value]);
 }"""
-
-
-class Served:
-    """A review server of its own process."""
-
-    def __init__(self, run: Path, port: int = 0) -> None:
-        words = [sys.executable, "-c", COMMAND, str(run), "--port", str(port)]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        assert line.startswith("Review page, control-C ends it: http://127.0.0.1:"), self.process.stderr.read()
-        self.link = line.split()[-1]
-        self.port = int(self.link.split(":")[2].split("/")[0])
-
-    def end(self, how: signal.Signals = signal.SIGINT) -> None:
-        self.process.send_signal(how)
-        self.process.wait(20)
 
 
 @contextmanager
