@@ -78,3 +78,9 @@ def test_another_address_needs_the_flag_and_is_warned_of(
     assert served == ["127.0.0.1", "0.0.0.0"]
     error = run_command(run, "--host", "192.0.2.1", "--port", "0")[1]
     assert str(error).startswith("Expected an address of this computer with --host, but got '192.0.2.1'")
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Asyncio turns the delay of small packets off only for sockets that name TCP."""
+    with listen(0) as found:
+        assert found.proto == socket.IPPROTO_TCP
