@@ -105,11 +105,12 @@ def at_random(outcome: Outcome, known: LabelMatrix, count: int, seed: int) -> ND
 
 
 def annotate(bench: Bench, choose: Choose, steps: Sequence[int], seed: int) -> list[dict[str, float]]:
-    """Return mAP on the test images after each number of decisions in ``steps``, rising from 0."""
+    """Return mAP on the test images without a decision and after each number of decisions in ``steps``, rising."""
     known, done, found = bench.start, 0, []
-    for number, wanted in enumerate(steps):
+    outcome: Outcome | None = None
+    for number, wanted in enumerate([0, *(step for step in steps if step > 0)]):
         began = time.perf_counter()
-        if wanted > done:
+        if outcome is not None:
             cells = choose(outcome, known, wanted - done, seed + number)
             known = _answered(known, cells, bench.truth.take(bench.pool))
             done += len(cells)
@@ -141,7 +142,7 @@ def main() -> None:
     parser.add_argument("answers", type=Path, help="label file that knows all")
     parser.add_argument("--format", help="of the label file; guessed when absent")
     parser.add_argument("--queues", nargs="+", default=["uncertain"], choices=sorted(QUEUES))
-    parser.add_argument("--steps", nargs="+", type=int, default=[0, 1000, 2000, 4000], help="decisions, rising from 0")
+    parser.add_argument("--steps", nargs="+", type=int, default=[1000, 2000, 4000], help="decisions, rising")
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
     bench = open_bench(words.run, words.answers, words.format)

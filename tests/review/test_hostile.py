@@ -75,9 +75,7 @@ def test_more_decisions_than_any_page_holds_are_refused(browser: httpx.Client, d
     assert answer.json()["error"] == f"Expected at most {MOST_CELLS:,} decisions at once."
 
 
-@pytest.mark.parametrize(
-    "name", ["../given", "..%2F..%2Fgiven.npz", "/etc/passwd", "sub/0000.png", "\0", "a" * 5000]
-)
+@pytest.mark.parametrize("name", ["../given", "..%2F..%2Fgiven.npz", "/etc/passwd", "sub/0000.png", "\0", "a" * 5000])
 @pytest.mark.parametrize("place", ["/thumb/{}", "/large/{}", "/api/image/{}", "/attention/{}/0"])
 def test_ids_lead_to_no_file(browser: httpx.Client, place: str, name: str) -> None:
     answer = browser.get(place.format(name.replace("\0", "%00")))
