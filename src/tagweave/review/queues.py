@@ -66,15 +66,18 @@ def disagreement(evidence: Evidence) -> Rows:
 
 
 def suspected_errors(evidence: Evidence) -> Rows:
-    """Order images whose label was given, and not yet decided, by the probability of the contrary.
+    """Order images whose label was given, and not yet decided, by the odds that it is wrong.
 
-    It is that of a classifier or a propagation that never saw the image's own labels.
+    With p by what never saw the image's own labels and pi the label's rate: pi (1 - p) / p of a given yes,
+    p / (1 - p) of a given no; see ``steps.doubts.suspects``.
     """
     if evidence.judge is None:
         return np.zeros(0, dtype=np.int64)
-    said = np.nan_to_num(evidence.judge, nan=0.5)
-    contrary = np.where(evidence.column.values, 1 - said, said)
-    return _order(contrary, evidence.column.known & ~evidence.column.decided)
+    said = np.clip(np.nan_to_num(evidence.judge, nan=0.5).astype(np.float64), 1e-4, 1 - 1e-4)
+    column = evidence.column
+    rate = column.values.sum() / max(int(column.known.sum()), 1)
+    odds = np.where(column.values, rate * (1 - said) / said, said / (1 - said))
+    return _order(odds, evidence.column.known & ~evidence.column.decided)
 
 
 def diverse(evidence: Evidence) -> Rows:

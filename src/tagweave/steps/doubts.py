@@ -17,6 +17,9 @@ from tagweave.steps.stored import write_rows
 MOST_SUSPECTS = 1000
 MOST_DOUBTFUL = 1000
 ROWS_AT_ONCE = 16_384  # bounds the memory of what is added up
+ASSUMED = 0.1  # share of a label's yes that is taken as wrong, and of its images as missed, before looking
+LEAST = 1e-4  # calibration is not to be believed nearer to 0 and 1
+LEAST_POSITIVES = 5  # of a label: with fewer, hiding one leaves nothing to judge it by
 BY_CLASSIFIER, BY_PROPAGATION = "classifier", "propagation"
 
 
@@ -65,11 +68,12 @@ def write_doubts(
             partial, rows=unseen.rows, probabilities=unseen.probabilities.astype(np.float16),
             names=np.array(labels.names, dtype=str),
         )  # fmt: skip
-    found = suspects(labels.take(unseen.rows), unseen.probabilities)
+    learnt = labels.take(manifest.splits != "test").positives >= LEAST_POSITIVES
+    found, wrong = suspects(labels.take(unseen.rows), unseen.probabilities, learnt)
     write_rows(
-        folder / "suspects.csv", ("image", "label", "given", "probability", "split", "judged_by"),
-        (_suspect(manifest, labels, int(unseen.rows[n]), int(c), unseen.probabilities[n, c])
-         for n, c in found[:MOST_SUSPECTS]),
+        folder / "suspects.csv", ("image", "label", "given", "probability", "wrong", "split", "judged_by"),
+        (_suspect(manifest, labels, int(unseen.rows[n]), int(c), unseen.probabilities[n, c], share)
+         for (n, c), share in zip(found[:MOST_SUSPECTS], wrong[:MOST_SUSPECTS], strict=True)),
     )  # fmt: skip
     errors = expected_errors(labels, probabilities)
     order = np.argsort(-errors, kind="stable")[:MOST_DOUBTFUL]
@@ -80,21 +84,33 @@ def write_doubts(
     return len(found)
 
 
-def _suspect(manifest: Manifest, labels: LabelMatrix, row: int, c: int, probability: float) -> list[Any]:
+def _suspect(manifest: Manifest, labels: LabelMatrix, row: int, c: int, probability: float, wrong: float) -> list[Any]:
     judge = BY_PROPAGATION if manifest.splits[row] == "train" else BY_CLASSIFIER
     given = int(labels.values[row, c])
-    return [manifest.paths[row], labels.names[c], given, f"{probability:.4f}", manifest.splits[row], judge]
+    shares = (f"{probability:.4f}", f"{wrong:.4f}")
+    return [manifest.paths[row], labels.names[c], given, *shares, manifest.splits[row], judge]
 
 
-def suspects(labels: LabelMatrix, unseen: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return the known cells (n, 2) that are more likely wrong than right, the most likely first.
+def suspects(
+    labels: LabelMatrix, unseen: NDArray[np.floating], learnt: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the known cells (m, 2) that are likelier wrong than right, the likeliest first, and how likely (m,).
+
+    By Bayes' rule from p, the probability by what never saw the cell: a given yes is wrong with odds
+    e pi (1 - p) / p, a given no with odds e p / (1 - p). Before an image is looked at, a share e (``ASSUMED``) of a
+    label's yes is taken as wrong and as many of its images as missed; wrong ones fall on images at the label's rate pi.
+    So a rare label that is never probable is no error, only one that is less probable than chance.
 
     Args:
-        unseen: (n, C) probabilities by what never saw the cells.
+        unseen: (n, C) p. learnt: (C,) labels with enough positives for p to mean anything; others are passed over.
     """
-    contrary = np.where(labels.known, np.where(labels.values, 1.0 - unseen, unseen), 0.0)
-    cells = np.argwhere(contrary > 0.5)
-    return cells[np.argsort(-contrary[cells[:, 0], cells[:, 1]], kind="stable")]
+    p = np.clip(unseen.astype(np.float64), LEAST, 1.0 - LEAST)
+    odds = ASSUMED * np.where(labels.values, labels.rates() * (1.0 - p) / p, p / (1.0 - p))
+    odds[~labels.known | ~learnt] = 0.0
+    cells = np.argwhere(odds > 1.0)
+    found = odds[cells[:, 0], cells[:, 1]]
+    order = np.argsort(-found, kind="stable")
+    return cells[order], (found / (1.0 + found))[order]
 
 
 def expected_errors(labels: LabelMatrix, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -57,8 +57,9 @@ def _drawn(
     accepted = np.argwhere(decisions.positive)
     if not len(accepted):
         open_cells = np.where(spread.labels.known | ~spread.reached[:, None], -1.0, probabilities)
-        best = np.argsort(-open_cells, axis=None, kind="stable")[:EXAMPLES]
-        cells = np.stack(np.unravel_index(best, open_cells.shape), axis=1)
+        tops = open_cells.argmax(axis=0)  # of each label its most probable image
+        best = np.argsort(-open_cells[tops, np.arange(len(tops))], kind="stable")[:EXAMPLES]
+        cells = np.stack([tops[best], best], axis=1)
         return cells[open_cells[cells[:, 0], cells[:, 1]] > 0]
     accepted = np.random.default_rng(seed).permutation(accepted)
     turn = np.zeros(len(accepted), dtype=np.int64)  # how many of the label were drawn before
