@@ -64,6 +64,7 @@ def make_run(folder: Path, labels: int = 20, images: int = 40, names: list[str] 
     _write_examples(run, manifest, names)
     _write_json(run / "metrics.json", make_metrics(names, rng))
     _write_json(run / "provenance.json", PROVENANCE)
+    _write_json(run / "job.json", {"images": "/my photos", "labels": "/labels.csv", "format": None})
     _write_history(run, rng)
     (run / "config.toml").write_text('# how the run was made\n[train]\nepochs = 25\nloss = "weighted"\n')
     with (run / "quarantine.csv").open("w", newline="") as file:

@@ -141,7 +141,7 @@ def test_numbers_are_those_of_the_measures(run: Path, page: str) -> None:
     assert "over 19 of 20 labels" in text
 
 
-def test_counts_of_the_run_are_told(page: str) -> None:
+def test_counts_of_the_run_are_told(run: Path, page: str) -> None:
     text = outline(page).text
     assert "learned 20 labels from 40 images, 10 of them labelled for training, and was measured on 482 test" in text
     assert "Of the 1,000 unlabelled ones it reached 937 (93.7 %) and decided 70.4 % of their cells" in text
@@ -149,6 +149,7 @@ def test_counts_of_the_run_are_told(page: str) -> None:
     assert "73 files or label rows not used; the first 50 are shown" in text
     assert text.count("is truncated") == 50
     assert PROVENANCE["command"] in text
+    assert f"tagweave fit '/my photos' --labels /labels.csv --config {run}/config.toml --out {run}-again" in text
     assert "train 1 min 23 s" in text
     assert 'loss = "weighted"' in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ class Artefacts:
         suspected: how many of them there are.
         examples: ``graph/examples.json``: propagated labels and who gave them.
         config: the text of ``config.toml``.
+        repeat: the command that makes the same run anew.
     """
 
     manifest: Manifest
@@ -85,6 +87,7 @@ class Artefacts:
     quarantine: list[Quarantined] | None
     provenance: dict[str, Any] | None
     config: str | None
+    repeat: str | None
 
 
 def read_artefacts(run: Path) -> Artefacts:
@@ -121,6 +124,7 @@ def read_artefacts(run: Path) -> Artefacts:
         quarantine=_if_there(run / "quarantine.csv", _read_quarantine),
         provenance=_if_there(run / "provenance.json", _read_json),
         config=_if_there(run / "config.toml", lambda path: path.read_text(encoding="utf-8")),
+        repeat=_if_there(run / "job.json", lambda path: _repetition(run, _read_json(path))),
     )
 
 
@@ -138,6 +142,14 @@ def _label_names(metrics: dict[str, Any], path: Path) -> tuple[str, ...]:
         )
     measures = metrics["splits"][split]["systems"][metrics["main"]]
     return tuple(row["label"] for row in measures["per_label"])
+
+
+def _repetition(run: Path, job: dict[str, Any]) -> str:
+    """Return the command for the same images, labels and settings, whatever commands the run was made with."""
+    words = ["tagweave", "fit", job["images"]]
+    words += ["--labels", job["labels"]] if job["labels"] else []
+    words += ["--format", job["format"]] if job["format"] else []
+    return shlex.join([*words, "--config", str(run / "config.toml"), "--out", f"{run}-again"])
 
 
 def _if_there(path: Path, read: Callable[[Path], T]) -> T | None:

@@ -76,6 +76,7 @@ def render(artefacts: Artefacts, title: str) -> tuple[str, dict[str, str]]:
         quarantine=sections.quarantine(artefacts),
         provenance=artefacts.provenance,
         config=artefacts.config,
+        repeat=artefacts.repeat,
     )
     return page, plots.charts_of(precision_recall, reliability, training, graph)
 
