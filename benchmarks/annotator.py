@@ -24,6 +24,7 @@ from tagweave.console import Console
 from tagweave.data.collection import match_rows
 from tagweave.data.formats import read_annotations
 from tagweave.data.labels import LabelMatrix
+from tagweave.errors import InputError
 from tagweave.graph.image_graph import build_graph
 from tagweave.metrics import average_precisions
 from tagweave.review.ledger import Column
@@ -62,6 +63,8 @@ def open_bench(run: Path, answers: Path, form: str | None) -> Bench:
     settings = graph_settings(job.config.graph, cache.layout.parts)
     features = cache.features(positions)[:, : sum(settings.parts)]
     pool, test = (np.flatnonzero((manifest.splits == "test") == held) for held in (False, True))
+    if not len(test):
+        raise InputError(f"Expected a run with test images to measure on, but {run} has none.")
     truth = _answers(answers, form, manifest.paths, manifest.root, given.names)
     graph = build_graph(features[pool], settings, len(given.names))
     return Bench(job, graph, features, pool, test, truth, given.take(pool))

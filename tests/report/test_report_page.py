@@ -32,7 +32,8 @@ OVERLAPS = """() => {
     .map(([other]) => `${one.textContent.slice(0, 40)} x ${other.textContent.slice(0, 40)}`));
 }"""
 OUTSIDE = """() => [...document.querySelectorAll("main *")].filter((one) =>
-  one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".wide, .circle, svg") && one.offsetParent).map((one) => one.outerHTML.slice(0, 80))"""
+  one.getBoundingClientRect().right > innerWidth + 1 && one.offsetParent && !one.closest(".wide, .circle, svg")
+).map((one) => one.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,13 @@ def test_the_server_is_measured() -> None:
 
 
 def test_a_scripted_annotator_answers_from_the_truth(tmp_path: Path) -> None:
-    drawn = write_collection(tmp_path / "drawn", images=160, labelled=30)
-    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", until="propagate").folder
-    truth = write_list(tmp_path / "truth.csv", [f"{n:03d}.png" for n in range(160)], drawn.values)
+    drawn, files = write_collection(tmp_path / "drawn", images=160), [f"{n:03d}.png" for n in range(160)]
+    listed = [*range(30), *range(120, 160)]
+    given = write_list(
+        tmp_path / "given.csv", [files[n] for n in listed], drawn.values[listed], ["train"] * 30 + ["test"] * 40
+    )
+    run = quick_fit(drawn.images, given, tmp_path / "run", until="propagate").folder
+    truth = write_list(tmp_path / "truth.csv", files, drawn.values)
     found = run_script("annotator", run, truth, "--steps", "40", "80")
     assert found["labels"] == 4
     for rounds in found["results"].values():
