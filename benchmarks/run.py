@@ -17,7 +17,7 @@ from typing import Any
 
 from measure import print_json, run_script, say
 
-SCRIPTS = ("embedding", "propagation", "training")
+SCRIPTS = ("embedding", "propagation", "training", "heads")
 PACKAGES = (
     "tagweave", "numpy", "scipy", "numba", "faiss-cpu", "scikit-learn", "torch", "timm", "onnxruntime", "pillow",
 )  # fmt: skip

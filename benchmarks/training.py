@@ -60,8 +60,9 @@ def measure_epochs(cache: RecordCache, images: int, labels: int, epochs: int) ->
     """Train the default head for a few epochs and return seconds an epoch and images per second."""
     import torch
 
-    from tagweave.model.build import LabelFacts, build_head
+    from tagweave.model.build import build_mscnn_lce
     from tagweave.model.cooccurrence import conditional_probability
+    from tagweave.model.inputs import HeadInputs, LabelFacts
     from tagweave.threads import limit_threads
     from tagweave.training.batches import MapSource, TrainingSet
     from tagweave.training.loop import Validation, train
@@ -72,7 +73,7 @@ def measure_epochs(cache: RecordCache, images: int, labels: int, epochs: int) ->
     vectors = np.random.default_rng(2).standard_normal((labels, WORDS), dtype=np.float32)
     facts = LabelFacts(conditional_probability(truth), truth.rates(), vectors)
     maps, features = source.read(np.arange(min(images, 512)))
-    head = build_head(ModelConfig(), cache.layout, facts, maps, features.mean(dim=0))
+    head = build_mscnn_lce(ModelConfig(), HeadInputs.measure(cache.layout, facts, maps, features.mean(dim=0)))
     data = TrainingSet(
         source, truth.values.astype(np.float32), truth.known.astype(np.float32), truth.labelled,
         tuple(f"image{row}" for row in range(images)),

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from tagweave.encoders.backbones import Encoder, build_encoder
+from tagweave.peers.registry import HEADS
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ("measure", "embedding", "propagation", "training", "run")
+SCRIPTS = ("measure", "embedding", "propagation", "training", "heads", "run")
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +43,18 @@ def document(
     scripts: dict[str, ModuleType], tiny: Encoder, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Any]]:
     """Run everything at its smallest, in this process where the scripts start new ones."""
-    embedding, propagation, training, run = (scripts[name] for name in SCRIPTS[1:])
+    embedding, propagation, training, heads, run = (scripts[name] for name in SCRIPTS[1:])
     session = tmp_path_factory.mktemp("session")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAGWEAVE_DATA", str(session))  # holds no photographs
         patch.setattr(embedding, "run_script", lambda *_: embedding.measure_extract(session, 2, tiny))
         patch.setattr(propagation, "run_part", lambda part, nodes, k, *_: propagation.PARTS[part](nodes, k))
+        patch.setattr(heads, "run_head", heads.measure_head)
         parts = {
             "embedding": embedding.compare(embedding.Size(4, 2, (1, 2), 1), tiny),
             "propagation": propagation.compare(propagation.Size(((200, 20),), (200, 20))),
             "training": training.compare(training.Size(12, (3,), 1)),
+            "heads": heads.compare(heads.Size((3,), (2,), 1)),
         }
         patch.setattr(run, "run_script", lambda name, *_: parts[name])
         yield run.run_all(quick=True)
@@ -81,7 +84,8 @@ def test_the_document_says_where_and_how(document: dict[str, Any]) -> None:
     assert document["command"] == "python benchmarks/run.py --quick"
     assert document["machine"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert document["machine"]["packages"]["numpy"] == np.__version__
-    assert list(document["load_average"]) == ["before", "after_embedding", "after_propagation", "after_training"]
+    scripts = ("embedding", "propagation", "training", "heads")
+    assert list(document["load_average"]) == ["before", *(f"after_{script}" for script in scripts)]
     assert json.loads(json.dumps(document)) == document
 
 
@@ -101,7 +105,8 @@ def test_everything_promised_was_measured(document: dict[str, Any]) -> None:
     }
     (head,) = document["training"]["sizes"]
     assert (head["labels"], head["images"], head["batch"]) == (3, 12, 64)
-    for part in ("embedding", "propagation", "training"):
+    assert [case["head"] for case in document["heads"]["cases"]] == list(HEADS)
+    for part in ("embedding", "propagation", "training", "heads"):
         assert all(np.isfinite(number) and number >= 0 for number in numbers_of(document[part]))
 
 

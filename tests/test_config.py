@@ -102,7 +102,7 @@ def problems_of(**arguments: object) -> tuple[str, ...]:
         ({"preset": "fats"}, f"Expected preset to be one of {', '.join(PRESETS)}, but got 'fats'."),
         ({"changes": ["train.epoch=3"]}, "train.epoch: there is no such key; did you mean 'train.epochs'?"),
         ({"trian": {}}, "trian: there is no such key; did you mean 'train'?"),
-        ({"xyz": 1}, "xyz: there is no such key; known are: seed, data, encoder, graph, model, train."),
+        ({"xyz": 1}, "xyz: there is no such key; known are: seed, log_to, data, encoder, graph, model, train."),
         ({"changes": ["train.epochs"]}, "Expected --set section.key=value, but got 'train.epochs'."),
         ({"changes": ["a.b.c=1"]}, "Expected --set section.key=value, but got 'a.b.c=1'."),
         ({"changes": ["=1"]}, "Expected --set section.key=value, but got '=1'."),

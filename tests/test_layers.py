@@ -13,8 +13,9 @@ import tagweave
 ROOT = Path(tagweave.__file__).parent
 # From low to high. A module or folder of the package imports from its own layer and from those before it.
 LAYERS = (
-    "errors", "threads", "console", "config", "runs", "data", "calibration", "metrics", "encoders", "graph", "model",
-    "tables", "training", "predict", "report", "summary", "steps", "pipeline", "api",
+    "errors", "threads", "console", "config", "runs", "trackers", "data", "calibration", "metrics", "encoders",
+    "graph", "model", "peers", "tables", "training", "predict", "report", "summary", "steps",
+    "image_dataset", "pipeline", "api", "estimator",
     "benchmark", "review", "export", "serve", "cli",
 )  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "onnxruntime", "faiss", "matplotlib", "sklearn", "numba"}

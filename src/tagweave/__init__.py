@@ -12,14 +12,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from tagweave.api import Predictions, Run, fit
     from tagweave.data.labels import LabelMatrix
+    from tagweave.estimator import TagWeaveClassifier
+    from tagweave.image_dataset import ImageDataset
 
-__all__ = ["LabelMatrix", "Predictions", "Run", "__version__", "fit"]
+__all__ = ["ImageDataset", "LabelMatrix", "Predictions", "Run", "TagWeaveClassifier", "__version__", "fit"]
 
 _HOMES = {
     "Predictions": "tagweave.api",
     "Run": "tagweave.api",
     "fit": "tagweave.api",
     "LabelMatrix": "tagweave.data.labels",
+    "TagWeaveClassifier": "tagweave.estimator",
+    "ImageDataset": "tagweave.image_dataset",
 }
 
 

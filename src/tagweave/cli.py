@@ -46,6 +46,9 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=va
 LabelWords = Annotated[
     list[str] | None, typer.Option("--label-words", help='"label=other words", repeatable', show_default=False)
 ]
+Head = Annotated[
+    str | None, typer.Option(help="which network is trained, ours or another system's: model.head", show_default=False)
+]
 Budget = Annotated[
     float | None,
     typer.Option(help="keep only this share (or number) of the labels, for experiments", show_default=False),
@@ -82,10 +85,10 @@ def _register(step: str, about: str, example: str) -> None:
     def command(
         images: Images = None, labels: Labels = None, voc: Voc = None, format: Format = None, out: Out = None,
         preset: Preset = None, config: ConfigFile = None, set: Changes = None, label_words: LabelWords = None,
-        label_budget: Budget = None, precision: Precision = None, strict: Strict = False, seed: Seed = None,
-        resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
+        head: Head = None, label_budget: Budget = None, precision: Precision = None, strict: Strict = False,
+        seed: Seed = None, resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
     ) -> None:  # fmt: skip
-        changes = [*(set or []), *_changes(label_budget, precision, strict, seed)]
+        changes = [*(set or []), *_changes(head, label_budget, precision, strict, seed)]
         settings = (voc, out, preset, config, changes, label_words, quiet)
         if resume_labels is None:
             run = _run_job(_UNTIL[step], images, labels, format, *settings)
@@ -246,8 +249,11 @@ def _run_reviewed(
     return run
 
 
-def _changes(budget: float | None, precision: float | None, strict: bool, seed: int | None) -> list[str]:
-    changes = [] if budget is None else [f"data.label_budget={budget}"]
+def _changes(
+    head: str | None, budget: float | None, precision: float | None, strict: bool, seed: int | None
+) -> list[str]:
+    changes = [] if head is None else [f"model.head={head}"]
+    changes += [] if budget is None else [f"data.label_budget={budget}"]
     changes += [] if precision is None else [f"graph.precision={precision}"]
     changes += ["data.strict=true"] if strict else []
     return [*changes, f"seed={seed}"] if seed is not None else changes

@@ -34,7 +34,9 @@ class DataConfig(Section):
 class EncoderConfig(Section):
     """Which frozen backbone turns images into stage maps."""
 
-    name: str = Field("efficientnet_lite0", description="efficientnet_lite0, vgg16_bn or any timm model")
+    name: str = Field(
+        "efficientnet_lite0", description="efficientnet_lite0, efficientnet_lite2, vgg16_bn or any timm model"
+    )
     size: int | None = Field(
         None,
         ge=32,
@@ -53,11 +55,13 @@ class GraphConfig(Section):
     pca: int = Field(256, ge=0, description="principal components that are compared; 0 compares the features")
     whiten: float = Field(0.5, ge=0, le=1, description="0: plain PCA; 1: all components count alike")
     k: int = Field(20, ge=1, description="neighbours of an image")
-    affinity: Literal["cosine_power", "heat"] = "cosine_power"
+    affinity: Literal["cosine_power", "heat"] = Field(
+        "cosine_power", description="max(s, 0)^gamma of the cosine s, or exp(-|x - x'|^2 / (4 tau))"
+    )
     gamma: float = Field(3.0, gt=0, description="power of the cosine")
     tau: float = Field(0.25, gt=0, description="width of the heat affinity")
     strength: Literal["affinity", "wcn"] = Field("affinity", description="wcn: weighted common neighbours (eq. 1)")
-    diffusion: Literal["heat", "spread"] = "heat"
+    diffusion: Literal["heat", "spread"] = Field("heat", description="heat equation, or label spreading with alpha")
     t: float = Field(4.0, ge=0, description="heat diffusion time")
     alpha: float = Field(0.9, ge=0, lt=1, description="share of the neighbours in spread")
     kappa: float = Field(0.03, ge=0, description="weight of a label's rate in its total")
@@ -74,16 +78,29 @@ class GraphConfig(Section):
 class ModelConfig(Section):
     """The network (METHOD §2 to §4)."""
 
+    head: Literal[
+        "mscnn_lce",
+        "average_pool",
+        "max_pool",
+        "both_pool",
+        "asl_linear",
+        "very_deep",
+        "ml_gcn",
+        "a_gcn",
+        "f_gcn",
+        "srn",
+        "ml_decoder",
+    ] = Field("mscnn_lce", description="which system maps stage maps to labels")
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
-    compatibility: Literal["additive", "dot"] = "additive"
-    normalisation: Literal["softmax", "sigmoid"] = "softmax"
+    compatibility: Literal["additive", "dot"] = Field("additive", description="of a local vector and g (eq. 3)")
+    normalisation: Literal["softmax", "sigmoid"] = Field("softmax", description="of attention over positions (eq. 4)")
     append: Literal["none", "g", "pooled"] = Field("pooled", description="what joins the attended vectors in F")
     fusion: Literal["mfb", "dot", "none"] = Field("mfb", description="none: averaged per-stage classifiers alone")
     m: int = Field(358, ge=1, description="fusion width")
     g: int = Field(2, ge=1, description="group size of the sum-pooling; divides m")
-    signed_sqrt: bool = True
-    l2: bool = True
-    fusion_dropout: float = Field(0.1, ge=0, lt=1)
+    signed_sqrt: bool = Field(True, description="signed square root of the fused vector")
+    l2: bool = Field(True, description="unit length of the fused vector")
+    fusion_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the sum-pooling")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout on F")
     prior: bool = Field(True, description="start every label at its known rate")
     gcn_widths: tuple[int, ...] = Field((512, 1024), min_length=1, description="widths of the GCN's layers")
@@ -91,8 +108,8 @@ class ModelConfig(Section):
     label_words: dict[str, str] = Field({}, description="other words for some labels")
     phi: float = Field(0.1, ge=0, le=1, description="smallest P(j | i) that links two labels")
     lam: float = Field(0.25, ge=0, description="total weight of a label's neighbours")
-    theta: float = Field(1e-6, ge=0)
-    normalise: Literal["rows", "columns"] = "rows"
+    theta: float = Field(1e-6, ge=0, description="keeps the normalisation of M from dividing by 0 (eq. 8)")
+    normalise: Literal["rows", "columns"] = Field("rows", description="of M; columns as ML-GCN")
 
     @model_validator(mode="after")
     def _groups_fit(self) -> ModelConfig:
@@ -104,15 +121,17 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """How the network is trained on the cached maps."""
 
-    epochs: int = Field(12, ge=1)
-    batch: int = Field(64, ge=1)
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    epochs: int = Field(12, ge=1, description="at most; see patience")
+    batch: int = Field(64, ge=1, description="images of a step")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with momentum 0.9")
+    learning_rate: float = Field(2e-3, gt=0, description="its highest value")
+    weight_decay: float = Field(1e-4, ge=0, description="of the optimiser")
     warm_up: float = Field(0.15, ge=0, lt=1, description="share of the steps in which the rate rises")
     clip: float = Field(10.0, gt=0, description="largest length of the gradient")
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the averaged weights; 0 uses the last ones")
-    loss: Literal["bce", "weighted_bce", "soft_margin", "asymmetric", "focal"] = "bce"
+    loss: Literal["bce", "weighted_bce", "soft_margin", "asymmetric", "focal"] = Field(
+        "bce", description="over known cells; weighted_bce: by the batch's positives and negatives (eq. 9)"
+    )
     auxiliary: float = Field(0.05, ge=0, description="weight of the per-stage classifiers' loss")
     targets: Literal["soft", "decided", "labelled"] = Field(
         "soft", description="soft: calibrated probabilities; decided: accepted cells only; labelled: no propagation"
@@ -129,6 +148,9 @@ class Config(Section):
     """Everything a run depends on, but its data."""
 
     seed: int = Field(0, ge=0, description="of every random draw")
+    log_to: tuple[Literal["tensorboard", "mlflow", "trackio", "wandb"], ...] = Field(
+        (), description="experiment trackers that get every epoch: tensorboard, mlflow, trackio, wandb"
+    )
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
     graph: GraphConfig = GraphConfig()

@@ -15,6 +15,7 @@ from tagweave.steps.evaluate import evaluate
 from tagweave.steps.job import Job
 from tagweave.steps.propagate import propagate
 from tagweave.steps.train import train
+from tagweave.trackers import require_trackers
 
 STEPS = ("check", "embed", "propagate", "train", "evaluate", "report")
 
@@ -27,6 +28,7 @@ def run(job: Job, until: str = "report") -> list[str]:
     """
     if job.labels is None and until not in ("check", "embed"):
         raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
+    require_trackers(job.config.log_to)
     steps, key, ran = Steps(job.folder), _input_key(job), []
     forget_lost_records(job.folder)
     for name in STEPS[: STEPS.index(until) + 1]:

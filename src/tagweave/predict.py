@@ -22,8 +22,7 @@ from tagweave.errors import InputError
 from tagweave.runs import read_json, write_json
 
 if TYPE_CHECKING:
-    from tagweave.model.joint import JointHead
-    from tagweave.model.mscnn_lce import MSCNNLCE
+    from torch import nn
 
 FORMAT = 2
 
@@ -48,13 +47,13 @@ class Classifier:
     encoder_key: str
     layout: Layout
     model: ModelConfig
-    head: MSCNNLCE | JointHead
+    head: nn.Module
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``model.json``; the label side is folded."""
         from tagweave.training.checkpoint import save_state
 
-        self.head.fold()
+        self.head.fold()  # type: ignore[operator]
         save_state(folder / "model.safetensors", self.head)
         about = {
             "format": FORMAT, "tagweave": __version__, "classes": list(self.names),
@@ -71,7 +70,7 @@ class Classifier:
         Raises:
             InputError: no model there, or one of another format.
         """
-        from tagweave.model.build import restore_head
+        from tagweave.peers.registry import restore_head
         from tagweave.training.checkpoint import load_state
 
         path = folder / "model.json"

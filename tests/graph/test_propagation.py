@@ -281,6 +281,17 @@ class TestInductiveScores:
         scores = np.random.default_rng(1).random((20, 2))
         assert_array_equal(inductive_scores(graph, scores, rates, np.zeros((1, 4), np.float32)), [rates])
 
+    def test_heat_measures_an_image_without_a_direction_from_zero(self) -> None:
+        pool = np.array([[1.0, 2.0], [-1.0, -2.0], [2.0, 3.0], [-2.0, -3.0], [0.0, 0.0]])  # the last is the mean
+        graph = build_graph(pool, GraphSettings(k=5, affinity="heat", tau=0.5, teacher=False))
+        scores = np.arange(5.0)[:, None]
+        weights = np.exp(-np.array([1.0, 1.0, 1.0, 1.0, 0.0]) / 2.0)  # squared distances from zero
+        expected = weights @ scores / weights.sum()
+        found = inductive_scores(graph, scores, np.zeros(1), np.zeros((1, 2), np.float32))
+        assert_allclose(found[0], expected, atol=1e-6)
+        inside = graph.weights.toarray()[4, :4]
+        assert_allclose(inside, weights[:4], atol=1e-6)
+
     def test_of_many_equal_pool_images_the_lowest_indices_count(self) -> None:
         generator = np.random.default_rng(2)
         pool = np.vstack([generator.normal(size=(10, 5)), np.repeat(generator.normal(size=(1, 5)), 40, axis=0)])

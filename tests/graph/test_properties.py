@@ -161,7 +161,6 @@ def test_threads_of_no_library_change_a_bit() -> None:
     assert_array_equal(found[0].score_new(new), found[1].score_new(new))
 
 
-@pytest.mark.xfail(reason="affinity_values takes |x_i - x_j|^2 = 2 - 2 s, true of unit vectors but not of zero rows")
 def test_heat_affinity_of_images_without_a_direction() -> None:
     features = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 2.0], [-1.0, -2.0], [2.0, 3.0], [-2.0, -3.0]])
     near = neighbours(unit_features(features, pool_mean(features)), 5)

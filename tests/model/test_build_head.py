@@ -11,7 +11,10 @@ from torch import Tensor
 
 from tagweave.config import PRESETS, ModelConfig, build_config
 from tagweave.encoders.backbones import Layout
-from tagweave.model.build import LabelFacts, build_head, restore_head
+from tagweave.model.build import build_mscnn_lce
+from tagweave.model.inputs import HeadInputs, LabelFacts
+from tagweave.model.mscnn_lce import MSCNNLCE
+from tagweave.peers.registry import restore_head
 
 LAYOUT = Layout(maps=((4, 6, 6), (5, 3, 3), (7, 2, 2)), strides=(8, 16, 32), parts=(5, 5))
 SMALL = {"width": 6, "m": 8, "g": 2, "gcn_widths": (9, 7)}
@@ -24,15 +27,14 @@ def sample(count: int = 12) -> tuple[list[Tensor], Tensor]:
     return maps, 1 + torch.randn(count, LAYOUT.features, generator=random)
 
 
-def mean_sample() -> tuple[list[Tensor], Tensor]:
-    maps, features = sample()
-    return maps, features.mean(dim=0)
-
-
 def facts(rates: Any = None) -> LabelFacts:
     rng = np.random.default_rng(0)
     rates = np.full(LABELS, 0.3) if rates is None else np.array(rates)
     return LabelFacts(rng.random((LABELS, LABELS)), rates, rng.normal(size=(LABELS, 3)).astype(np.float32))
+
+
+def build(config: ModelConfig, maps: list[Tensor], features: Tensor, rates: Any = None) -> MSCNNLCE:
+    return build_mscnn_lce(config, HeadInputs.measure(LAYOUT, facts(rates), maps, features.mean(dim=0)))
 
 
 SWITCHES: tuple[dict[str, Any], ...] = (
@@ -47,7 +49,7 @@ def test_a_saved_head_fits_an_empty_one_and_scores_the_same(switches: dict[str, 
     config = ModelConfig(**{**SMALL, **switches})
     torch.manual_seed(0)
     maps, features = sample()
-    head = build_head(config, LAYOUT, facts(), maps, features.mean(dim=0)).eval()
+    head = build(config, maps, features).eval()
     with torch.inference_mode():
         before = head(maps, features)
     assert before.logits.shape == (12, LABELS)
@@ -64,7 +66,7 @@ def test_a_saved_head_fits_an_empty_one_and_scores_the_same(switches: dict[str, 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_built(preset: str) -> None:
     maps, features = sample(3)
-    head = build_head(build_config(preset).model, LAYOUT, facts(), maps, features.mean(dim=0))
+    head = build(build_config(preset).model, maps, features)
     assert head(maps, features).logits.shape == (3, LABELS)
 
 
@@ -72,14 +74,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     states = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        states.append(build_head(ModelConfig(**SMALL), LAYOUT, facts(), *mean_sample()).state_dict())
+        states.append(build(ModelConfig(**SMALL), *sample()).state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not all(torch.equal(states[0][name], states[2][name]) for name in states[0])
 
 
 def test_statistics_come_from_the_sample() -> None:
     maps, features = sample()
-    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), maps, features.mean(dim=0))
+    head = build(ModelConfig(**SMALL), maps, features)
     for stage, stored in zip(head.stages, maps, strict=True):
         values = stored.transpose(0, 1).flatten(1)
         torch.testing.assert_close(stage.channel_mean, values.mean(dim=1))
@@ -89,15 +91,15 @@ def test_statistics_come_from_the_sample() -> None:
 
 def test_the_prior_is_the_logit_of_the_rate_and_stays_finite() -> None:
     rates = [0.5, 0.2, 0.0, 1.0, 0.9]
-    head = build_head(ModelConfig(**SMALL, prior=True), LAYOUT, facts(rates), *mean_sample())
+    head = build(ModelConfig(**SMALL, prior=True), *sample(), rates)
     assert head.prior is not None
     clipped = np.clip(rates, 1e-3, 1 - 1e-3)
     np.testing.assert_allclose(head.prior.detach().sigmoid().numpy(), clipped, atol=1e-5)
-    assert build_head(ModelConfig(**SMALL, prior=False), LAYOUT, facts(rates), *mean_sample()).prior is None
+    assert build(ModelConfig(**SMALL, prior=False), *sample(), rates).prior is None
 
 
 def test_folding_leaves_the_label_side_out_of_the_state() -> None:
-    head = build_head(ModelConfig(**SMALL), LAYOUT, facts(), *mean_sample())
+    head = build(ModelConfig(**SMALL), *sample())
     assert any(name.startswith("gcn.") for name in head.state_dict())
     head.fold()
     assert not any(name.startswith("gcn.") for name in head.state_dict())

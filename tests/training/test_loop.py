@@ -239,10 +239,37 @@ def test_the_auxiliary_loss_counts_with_its_weight(data: Toy) -> None:
     output = HeadOutput(torch.zeros(2, 3), torch.ones(2, 3), ())
     ones = torch.ones(2, 3)
     for weight in (0.0, 0.25):
-        value = loop._total_loss(output, ones, ones, loop.build_loss("bce"), weight)
+        value = loop._objective(lambda *_: output, [], ones, ones, ones, loop.build_loss("bce"), weight)
         assert value.item() == pytest.approx(np.log(2) + weight * np.log1p(np.exp(-1)), abs=1e-6)
     alone = HeadOutput(torch.zeros(2, 3), None, ())
-    assert loop._total_loss(alone, ones, ones, loop.build_loss("bce"), 1.0).item() == pytest.approx(np.log(2))
+    value = loop._objective(lambda *_: alone, [], ones, ones, ones, loop.build_loss("bce"), 1.0)
+    assert value.item() == pytest.approx(np.log(2))
+
+
+class OwnObjective(torch.nn.Linear):
+    """A head with its own objective and stages: it counts the calls and the last epoch begun."""
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self.at = (epoch, epochs)
+
+    def objective(self, maps: list[Tensor], feature: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        return ((self(feature) - targets) ** 2 * weights).mean()
+
+    def forward(self, *inputs: Any) -> Any:
+        logits = super().forward(inputs[-1])
+        return HeadOutput(logits, None, ()) if len(inputs) > 1 else logits
+
+
+def test_a_head_may_bring_its_own_objective_and_stages(data: Toy, tmp_path: Path) -> None:
+    source, _ = data
+    head = OwnObjective(source.cache.layout.features, len(NAMES))
+    training, validation = parts(*data)
+    history = train(head, training, validation, config(epochs=3), seed=0, folder=tmp_path, key="k")
+    assert head.at == (2, 3)
+    maps, features = source.read(np.arange(len(source)))
+    expected = loop._objective(head, maps, features, *(torch.zeros(len(source), len(NAMES)),) * 2, None, 1.0)
+    assert expected.item() == 0.0
+    assert history[-1]["loss"] < history[0]["loss"]
 
 
 def test_scores_do_not_depend_on_the_batch(data: Toy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from tagweave.config import ModelConfig, TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.encoders.backbones import Layout
 from tagweave.encoders.cache import RecordCache, to_half
-from tagweave.model.build import LabelFacts, build_head
+from tagweave.model.build import build_mscnn_lce
 from tagweave.model.cooccurrence import conditional_probability
+from tagweave.model.inputs import HeadInputs, LabelFacts
 from tagweave.model.mscnn_lce import MSCNNLCE
 from tagweave.training.batches import MapSource, TrainingSet
 from tagweave.training.loop import Validation
@@ -53,7 +54,7 @@ def toy_head(source: MapSource, labels: LabelMatrix, **changes: Any) -> MSCNNLCE
     small = {"width": 16, "m": 16, "g": 2, "gcn_widths": (8, 8), "dropout": 0.2, "fusion_dropout": 0.1, **changes}
     facts = LabelFacts(conditional_probability(labels), labels.rates(), np.eye(len(NAMES), dtype=np.float32))
     maps, features = source.read(np.arange(len(source)))
-    return build_head(ModelConfig(**small), LAYOUT, facts, maps, features.mean(dim=0))
+    return build_mscnn_lce(ModelConfig(**small), HeadInputs.measure(LAYOUT, facts, maps, features.mean(dim=0)))
 
 
 def part(source: MapSource, rows: NDArray[np.int64]) -> MapSource:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,29 @@ class LabelMatrix:
         known = self.known.copy()
         known[rows] = False
         return LabelMatrix(self.values, known, self.names)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return an Arrow table, see ``label_tables.to_arrow``."""
+        from tagweave.data.label_tables import to_arrow
+
+        return to_arrow(self)
+
+    @classmethod
+    def from_arrow(cls, table: pyarrow.Table) -> LabelMatrix:
+        """Return the labels of an Arrow table, see ``label_tables.from_arrow``."""
+        from tagweave.data.label_tables import from_arrow
+
+        return from_arrow(table)
+
+    def to_pandas(self, index: Sequence[Any] | None = None) -> pandas.DataFrame:
+        """Return a pandas frame, see ``label_tables.to_pandas``."""
+        from tagweave.data.label_tables import to_pandas
+
+        return to_pandas(self, index)
+
+    @classmethod
+    def from_pandas(cls, frame: pandas.DataFrame) -> LabelMatrix:
+        """Return the labels of a pandas frame, see ``label_tables.from_pandas``."""
+        from tagweave.data.label_tables import from_pandas
+
+        return from_pandas(frame)

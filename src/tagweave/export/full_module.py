@@ -45,10 +45,11 @@ class RecordScorer(nn.Module):
         super().__init__()
         self.layout = classifier.layout
         self.head = deepcopy(classifier.head).cpu().eval()
-        self.head.fold()
+        self.head.fold()  # type: ignore[operator]
         network = self.head.network if isinstance(self.head, JointHead) else self.head
-        if isinstance(network.fusion, MFBFusion):
-            network.fusion = UnchunkedFusion(network.fusion)  # type: ignore[assignment]
+        fusion = getattr(network, "fusion", None)
+        if isinstance(fusion, MFBFusion):
+            network.fusion = UnchunkedFusion(fusion)
         self.register_buffer("slope", torch.from_numpy(classifier.calibration.slope).float())
         self.register_buffer("offset", torch.from_numpy(classifier.calibration.offset).float())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tagweave.errors import InputError
 from tagweave.graph.blocks import Progress
 from tagweave.graph.diffusion import Diffusion, build_diffusion
 from tagweave.graph.memory import check_memory
@@ -36,6 +38,9 @@ class GraphSettings:
         neighbours are sought in, see ``fit_projection``; 0 components keep the features as they are. exact_below,
         recall: from how many images on neighbours are sought approximately, and the share of them that is wanted, see
         ``neighbours``.
+
+    Raises:
+        InputError: a number out of its range; every one is named.
     """
 
     parts: tuple[int, ...] = ()
@@ -57,6 +62,27 @@ class GraphSettings:
     folds: int = 5
     exact_below: int = EXACT_BELOW
     recall: float = RECALL
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"Expected graph setting {name} to be {wanted}, but got {getattr(self, name)}."
+            for wanted, (names, holds) in _RANGES.items()
+            for name in names
+            if not holds(getattr(self, name))  # NaN holds nowhere
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+_RANGES: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
+    "at least 1": (("k", "rounds"), lambda value: value >= 1),
+    "at least 2": (("folds",), lambda value: value >= 2),
+    "above 0": (("gamma", "tau"), lambda value: value > 0),
+    "at least 0": (("pca", "t", "kappa", "eta", "tol", "exact_below"), lambda value: value >= 0),
+    "in [0, 1]": (("whiten",), lambda value: 0 <= value <= 1),
+    "in [0, 1)": (("alpha",), lambda value: 0 <= value < 1),
+    "in (0, 1]": (("recall",), lambda value: 0 < value <= 1),
+}
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ class Neighbours:
 
     Sorted by falling similarity rounded to millionths, ties by rising index; a row is never its own neighbour, but
     where an approximate search found fewer than K it stands in with similarity -1. ``recall``: measured share of the
-    exact neighbours that were found, 1 after an exact search.
+    exact neighbours that were found, 1 after an exact search. ``directed`` (N,): whether a row has a direction at all;
+    a row of zeros lies at distance 1 from every unit vector and at 0 from its like. None: all have one.
     """
 
     index: NDArray[np.int32]
     similarity: NDArray[np.float32]
     recall: float = 1.0
+    directed: NDArray[np.bool_] | None = None
 
 
 def pool_mean(features: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -167,9 +169,14 @@ def neighbours(
         raise InputError(f"Expected at least 2 images and k >= 1 for a graph, but got {len(unit)} images and k {k}.")
     k = min(k, len(unit) - 1)
     if len(unit) < exact_below:
-        return Neighbours(*exact_neighbours(unit, k, progress))
+        return Neighbours(*exact_neighbours(unit, k, progress), directed=has_direction(unit))
     found = approximate_neighbours(unit, k, recall, progress)
-    return Neighbours(found.index, found.similarity, found.recall)
+    return Neighbours(found.index, found.similarity, found.recall, has_direction(unit))
+
+
+def has_direction(unit: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return (N,) whether each row of ``unit`` (N, D) is anything but zeros."""
+    return np.concatenate([unit[rows].any(axis=1) for rows in row_blocks(len(unit), BLOCK)])
 
 
 def search(

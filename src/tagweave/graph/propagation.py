@@ -15,7 +15,7 @@ from tagweave.data.splits import stratified_split
 from tagweave.errors import InputError
 from tagweave.graph.folded_ridge import folded_ridge
 from tagweave.graph.image_graph import ImageGraph
-from tagweave.graph.neighbours import search, unit_features
+from tagweave.graph.neighbours import has_direction, search, unit_features
 from tagweave.graph.strength import affinity_values
 from tagweave.graph.teacher import Teacher, fit_teacher
 from tagweave.graph.totals import dynamic_totals
@@ -75,8 +75,10 @@ class Propagation:
 def inductive_scores(graph: ImageGraph, scores: Floats, rates: Floats, unit: NDArray[np.float32]) -> Floats:
     """Return f (Q, C) = sum_j w_qj f_j / sum_j w_qj over the K nearest pool images j of each row of ``unit`` (Q, D)."""
     settings = graph.settings
-    similarity, index = search(graph.points, graph.projection.apply(unit), min(settings.k, len(graph.unit)))
-    weights = affinity_values(similarity, settings.affinity, settings.gamma, settings.tau)
+    queries = graph.projection.apply(unit)
+    similarity, index = search(graph.points, queries, min(settings.k, len(graph.unit)))
+    squares = has_direction(queries)[:, None].astype(np.float64) + has_direction(graph.points)[index]
+    weights = affinity_values(similarity, settings.affinity, settings.gamma, settings.tau, squares)
     mass = weights.sum(axis=1, keepdims=True)
     shares = np.divide(weights, mass, out=np.zeros_like(weights), where=mass > 0)
     rows = np.repeat(np.arange(len(unit)), index.shape[1])

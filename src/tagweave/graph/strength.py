@@ -17,12 +17,16 @@ PARTS = 64  # of the nodes, shared out to threads, each of which needs one numbe
 
 
 def affinity_values(
-    similarity: NDArray[np.floating], kind: str = "cosine_power", gamma: float = 3.0, tau: float = 0.25
-) -> NDArray[np.float64]:
+    similarity: NDArray[np.floating], kind: str = "cosine_power", gamma: float = 3.0, tau: float = 0.25,
+    squares: NDArray[np.floating] | float = 2.0,
+) -> NDArray[np.float64]:  # fmt: skip
     """Turn cosines s into affinities w >= 0 (METHOD §1.1).
 
     ``cosine_power``: w = max(s, 0)^gamma in [0, 1]. ``heat``: w = exp(-|x_i - x_j|^2 / (4 tau)) in (0, 1], where
-    |x_i - x_j|^2 = 2 - 2 s for unit vectors.
+    |x_i - x_j|^2 = |x_i|^2 + |x_j|^2 - 2 s.
+
+    Args:
+        squares: |x_i|^2 + |x_j|^2, 2 for unit vectors; 1 where one of the two is zero, 0 where both are.
 
     Raises:
         InputError: unknown kind.
@@ -31,7 +35,7 @@ def affinity_values(
     if kind == "cosine_power":
         return np.maximum(cosine, 0.0) ** gamma
     if kind == "heat":
-        return np.exp(-(2.0 - 2.0 * cosine) / (4.0 * tau))
+        return np.exp(-(squares - 2.0 * cosine) / (4.0 * tau))
     raise InputError(f"Expected affinity to be one of {', '.join(AFFINITIES)}, but got '{kind}'.")
 
 
@@ -47,10 +51,12 @@ def affinity_graph(
     ``dtype`` float32 halves the weights' memory.
     """
     count, k = near.index.shape
+    lengths = np.ones(count) if near.directed is None else near.directed.astype(np.float64)
     weights = np.empty((count, k), dtype=dtype)
     for rows in row_blocks(count, BLOCK):
         own = near.index[rows] == np.arange(rows.start, rows.stop)[:, None]
-        weights[rows] = np.where(own, 0.0, affinity_values(near.similarity[rows], kind, gamma, tau))
+        squares = lengths[rows, None] + lengths[near.index[rows]]
+        weights[rows] = np.where(own, 0.0, affinity_values(near.similarity[rows], kind, gamma, tau, squares))
     starts = np.arange(0, count * k + 1, k, dtype=np.int32 if count * k < 2**31 else np.int64)
     directed = sparse.csr_array((weights.ravel(), near.index.ravel(), starts), shape=(count, count), copy=False)
     incoming = directed.T.tocsr()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tagweave.model.mscnn_lce import MSCNNLCE, HeadOutput
+from tagweave.model.mscnn_lce import HeadOutput
 from tagweave.model.propagated import PropagatedScore
 
 LEAST = 1e-5  # probabilities are kept this far from 0 and 1, so that their logits are finite
@@ -20,7 +20,7 @@ class JointHead(nn.Module):
     two err differently, and the mixture errs less than either.
 
     Args:
-        network: the trained network.
+        network: the trained head.
         propagated: gives p' from the network's x̄.
         slope, offset: (C,).
         share: of the network, in [0, 1].
@@ -31,7 +31,7 @@ class JointHead(nn.Module):
     share: Tensor
 
     def __init__(
-        self, network: MSCNNLCE, propagated: PropagatedScore, slope: Tensor, offset: Tensor, share: Tensor
+        self, network: nn.Module, propagated: PropagatedScore, slope: Tensor, offset: Tensor, share: Tensor
     ) -> None:
         super().__init__()
         self.network, self.propagated = network, propagated
@@ -41,12 +41,12 @@ class JointHead(nn.Module):
 
     def fold(self) -> None:
         """Replace the network's label side by one constant tensor."""
-        self.network.fold()
+        self.network.fold()  # type: ignore[operator]
 
     def forward(self, maps: Sequence[Tensor], feature: Tensor) -> HeadOutput:
         """Score a batch: L stage maps (B, channels, H, W) and raw pooled features (B, D)."""
         output = self.network(maps, feature)
         by_network = torch.sigmoid(output.logits * self.slope + self.offset)
-        by_propagation = self.propagated(self.network.pooled(feature))
+        by_propagation = self.propagated(self.network.pooled(feature))  # type: ignore[operator]
         mixed = self.share * by_network + (1.0 - self.share) * by_propagation
         return HeadOutput(torch.logit(mixed, eps=LEAST), output.auxiliary, output.attention)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 LEAK = 0.2
+
+
+def convolve_labels(adjacency: Tensor, vectors: Tensor, weights: Iterable[Tensor]) -> Tensor:
+    """Return Â leaky_relu(... leaky_relu(Â Z W^(0), 0.2) ..., 0.2) W^(L-1) (C, width of the last) of Z (C, width)."""
+    hidden = vectors
+    for number, weight in enumerate(weights):
+        if number:
+            hidden = nn.functional.leaky_relu(hidden, LEAK)
+        hidden = adjacency @ (hidden @ weight)
+    return hidden
 
 
 class LabelGCN(nn.Module):
@@ -33,9 +43,4 @@ class LabelGCN(nn.Module):
 
     def forward(self) -> Tensor:
         """Return W_lab (C, widths[-1])."""
-        hidden = self.word_vectors
-        for number, weight in enumerate(self.weights):
-            if number:
-                hidden = nn.functional.leaky_relu(hidden, LEAK)
-            hidden = self.adjacency @ (hidden @ weight)
-        return hidden
+        return convolve_labels(self.adjacency, self.word_vectors, self.weights)

@@ -70,6 +70,13 @@ def focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 2.0) 
     return _mean(targets * positive + (1 - targets) * negative, weights.float())
 
 
+def squared_hinge(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the linear SVM's loss: t max(0, 1 - y)^2 + (1 - t) max(0, 1 + y)^2, averaged over known cells."""
+    logits, targets = logits.float(), targets.float()
+    cells = targets * (1 - logits).clamp(min=0) ** 2 + (1 - targets) * (1 + logits).clamp(min=0) ** 2
+    return _mean(cells, weights.float())
+
+
 # ML-GCN's multi-label soft margin loss is the same function as ``bce``; both names are in use.
 LOSSES: dict[str, Loss] = {
     "weighted_bce": weighted_bce,

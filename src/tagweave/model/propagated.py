@@ -48,9 +48,14 @@ class PropagatedScore(nn.Module):
         unit = pooled[:, : len(self.scale)] * self.scale  # the graph may read the first parts of x̄ only
         query = nn.functional.normalize((unit - self.centre) @ self.matrix, eps=1e-9)
         cosine, index = (query @ self.points.float().T).topk(self.nearest, dim=1)
-        affinity = torch.exp((cosine - 1.0) / (2.0 * self.heat)) if self.heat else cosine.clamp(min=0.0) ** self.gamma
+        affinity = self._heat(query, cosine, index) if self.heat else cosine.clamp(min=0.0) ** self.gamma
         mass = affinity.sum(dim=1, keepdim=True)
         found = (affinity.unsqueeze(1) @ self.scores[index].float()).squeeze(1)
         by_graph = torch.where(mass > 0, found / mass.clamp(min=1e-12), self.rates)
         blend = self.share * by_graph + (1.0 - self.share) * (unit @ self.weight + self.bias)
         return torch.sigmoid(blend * self.slope + self.offset)
+
+    def _heat(self, query: Tensor, cosine: Tensor, index: Tensor) -> Tensor:
+        """Return exp(-|q - x|^2 / (4 tau)); rows of zeros lie at distance 1 from the others."""
+        own, others = ((rows != 0).any(dim=1).float() for rows in (query, self.points))
+        return torch.exp((2.0 * cosine - own.unsqueeze(1) - others[index]) / (4.0 * self.heat))

@@ -91,7 +91,8 @@ def _save_attention(
         output = classifier.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features))
     weights = [a.numpy() / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12).numpy() for a in output.attention]
     arrays = {f"map_{number}": weight.astype(np.float32) for number, weight in enumerate(weights)}
-    stages = np.array([f"stride {stride}" for stride in cache.layout.strides], dtype=str)
+    strides = cache.layout.strides[: len(weights)]  # none for heads without attention
+    stages = np.array([f"stride {stride}" for stride in strides], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:
         names = np.array([manifest.paths[row] for row in rows], dtype=str)
         np.savez_compressed(partial, images=names, errors=errors, stages=stages, **arrays)

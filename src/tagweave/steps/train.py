@@ -15,13 +15,12 @@ from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
+from tagweave.trackers import open_trackers
 
 if TYPE_CHECKING:
     from torch import nn
 
     from tagweave.calibration import Calibration
-    from tagweave.model.joint import JointHead
-    from tagweave.model.mscnn_lce import MSCNNLCE
     from tagweave.training.batches import MapSource, TrainingSet
 
 STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
@@ -48,7 +47,7 @@ class Fit:
     """
 
     stage: str
-    network: MSCNNLCE
+    network: nn.Module
     data: TrainingSet
     hidden: NDArray[np.int64]
     history: tuple[dict[str, Any], ...]
@@ -114,38 +113,48 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
     network = _build_network(job, images, hidden)
     source = images.source
     validation = Validation(MapSource(source.cache, source.positions[hidden]), images.labels.take(hidden))
-    with job.console.progress("train" if stage == "choice" else "train again", "epochs") as progress:
+    with (
+        job.console.progress("train" if stage == "choice" else "train again", "epochs") as progress,
+        open_trackers(job.config.log_to, job.folder, stage, job.config.model_dump()) as note,
+    ):
+
+        def report(epoch: int, epochs: int, record: dict[str, Any]) -> None:
+            progress(epoch, epochs)
+            note(record)
+
         history = run_training(
             network, data, validation, job.config.train, seed=job.config.seed, key=key,
-            folder=job.folder / "checkpoints" / stage, report=lambda epoch, epochs, _: progress(epoch, epochs),
+            folder=job.folder / "checkpoints" / stage, report=report,
         )  # fmt: skip
     return Fit(stage, network.eval(), data, hidden, history)
 
 
-def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> MSCNNLCE:
+def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> nn.Module:
     import torch
 
     from tagweave.graph.neighbours import pool_mean
-    from tagweave.model.build import LabelFacts, build_head
     from tagweave.model.cooccurrence import conditional_probability
+    from tagweave.model.inputs import HeadInputs, LabelFacts
     from tagweave.model.word_vectors import label_vectors
+    from tagweave.peers.registry import build_head, needs_vectors
 
     config, names, outside = job.config.model, images.labels.names, images.manifest.splits == "test"
     seen = images.labels.hide(hidden).take(np.flatnonzero(~outside))
     vectors = (
         label_vectors(names, config.word_vectors, config.label_words, job.config.seed)
-        if config.fusion != "none"
-        else np.zeros((len(names), 1), dtype=np.float32)
+        if needs_vectors(config)
+        else np.zeros((len(names), 0), dtype=np.float32)
     )
     facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
     pool, source = np.flatnonzero(~outside), images.source
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
     mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
-    return build_head(config, source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
+    inputs = HeadInputs.measure(source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
+    return build_head(config, inputs)
 
 
-def _joined(job: Job, fit: Fit, calibration: Calibration) -> MSCNNLCE | JointHead:
+def _joined(job: Job, fit: Fit, calibration: Calibration) -> nn.Module:
     """Join the network with what propagation says of new images, from the same labels."""
     import torch
 
@@ -160,12 +169,14 @@ def _joined(job: Job, fit: Fit, calibration: Calibration) -> MSCNNLCE | JointHea
     return JointHead(fit.network, propagated, slope, offset, torch.tensor(share)).eval()
 
 
-def _pooled(network: MSCNNLCE, source: MapSource) -> NDArray[np.float32]:
+def _pooled(network: nn.Module, source: MapSource) -> NDArray[np.float32]:
     """Return x̄ (n, D) of the images of ``source``."""
     import torch
 
     with torch.inference_mode():
-        x: NDArray[np.float32] = network.pooled(torch.from_numpy(source.cache.features(source.positions))).numpy()
+        x: NDArray[np.float32] = network.pooled(  # type: ignore[operator]
+            torch.from_numpy(source.cache.features(source.positions))
+        ).numpy()
     return x
 
 

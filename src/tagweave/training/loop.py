@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ def _run_epoch(
     data: TrainingSet, config: TrainConfig, at: Progress, seed: int,
 ) -> float:  # fmt: skip
     head.train()
+    if hasattr(head, "begin_epoch"):
+        head.begin_epoch(at.epoch, config.epochs)  # type: ignore[operator]
     torch.manual_seed(int(np.random.SeedSequence([seed, at.epoch]).generate_state(1)[0]))  # dropout of this epoch
     order = epoch_order(data.labelled, config.labelled_share, seed, at.epoch)
     steps = config.epochs * -(-len(order) // config.batch)
@@ -110,7 +112,7 @@ def _run_epoch(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(at.step, steps, config)
         targets, weights = torch.from_numpy(data.targets[rows]), torch.from_numpy(data.weights[rows])
-        value = _total_loss(head(maps, features), targets, weights, loss, config.auxiliary)
+        value = _objective(head, maps, features, targets, weights, loss, config.auxiliary)
         if not torch.isfinite(value):
             names = ", ".join(data.names[row] for row in rows[:8])
             raise FloatingPointError(
@@ -126,7 +128,15 @@ def _run_epoch(
     return total / len(order)
 
 
-def _total_loss(output: HeadOutput, targets: Tensor, weights: Tensor, loss: Loss, auxiliary: float) -> Tensor:
+def _objective(
+    head: nn.Module, maps: Sequence[Tensor], features: Tensor, targets: Tensor, weights: Tensor, loss: Loss,
+    auxiliary: float,
+) -> Tensor:  # fmt: skip
+    """Return a head's own objective where it has one, else the task's loss on its logits and auxiliary logits."""
+    if hasattr(head, "objective"):
+        own: Tensor = head.objective(maps, features, targets, weights)  # type: ignore[operator]
+        return own
+    output: HeadOutput = head(maps, features)
     value = loss(output.logits, targets, weights)
     if output.auxiliary is not None and auxiliary:
         value = value + auxiliary * loss(output.auxiliary, targets, weights)

@@ -89,3 +89,14 @@ def test_coco_all_problems_at_once(tmp_path: Path) -> None:
         "a.json annotation 2: image_id 8 is no image of the file",
         "a.json annotation 3: expected image_id and category_id, but got {'image_id': 9}",
     )
+
+
+def test_a_folder_with_files_of_other_names(tmp_path: Path) -> None:
+    for part in ("train", "validation", "mine"):
+        write(tmp_path / "annotations" / f"instances_{part}.json", coco([{"id": 1, "file_name": f"{part}.jpg"}], []))
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    read = read_annotations(tmp_path)
+    assert read.images == ("mine.jpg", "train/train.jpg", "validation.jpg")
+    assert read.splits == ("", "train", "val")
+    assert read.image_folder == tmp_path / "images"
+    assert problems(tmp_path / "images", "coco")[0].startswith("Expected annotations/instances_*.json in ")

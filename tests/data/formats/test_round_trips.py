@@ -116,3 +116,25 @@ def test_folders_hold_the_images(tmp_path: Path) -> None:
     assert read.images == ("=cat/a.png", "dog/a.png", "dog/sub/a.png")
     assert read.labels.values.tolist() == [[True, True], [True, True], [False, True]]
     assert read.labels.known.all()
+
+
+@given(cells=st.lists(st.lists(st.sampled_from([1, 0, -1]), min_size=2, max_size=2), min_size=1, max_size=4))
+@settings(max_examples=15, deadline=None)
+def test_folders_give_back_what_they_can_say(cells: list[list[int]]) -> None:
+    given_ = annotations_of([[*row, 0] for row in cells], [""] * 4, ODD_LABELS[2:5])
+    with tempfile.TemporaryDirectory() as folder:
+        for place, image in enumerate(given_.images):
+            (Path(folder) / "photos").mkdir(exist_ok=True)
+            (Path(folder) / "photos" / image).write_bytes(bytes([place]))
+        kept, _ = keep_sayable(replace(given_, image_folder=Path(folder) / "photos"), FORMATS["folders"].reach)
+        if not len(kept):
+            return
+        FORMATS["folders"].write(Path(folder) / "sorted", kept)
+        read = read_annotations(Path(folder) / "sorted", "folders")
+    expected = {
+        (f"{kept.labels.names[label]}/{image}", kept.labels.names[c], bool(kept.labels.values[row, c]))
+        for row, image in enumerate(kept.images)
+        for label in np.flatnonzero(kept.labels.values[row])
+        for c in range(len(kept.labels.names))
+    }
+    assert facts(read)[0] == expected

@@ -67,3 +67,13 @@ def test_a_target_that_may_be_many_things() -> None:
         InputError, match=r"Expected a name ending in \.csv, .* but got 'a\.json'; name the format with --to"
     ):
         guess_target(Path("a.json"), annotations_of({"a.jpg": "1"}, ("cat",)))
+
+
+def test_a_tools_folder_is_no_folder_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "train.xml").write_text("<annotations/>")
+    with pytest.raises(
+        InputError,
+        match=r"^Expected label folders in .*, but got train\.xml beside images/; give that file, or say --f",
+    ):
+        sniff(tmp_path)

@@ -129,7 +129,7 @@ def test_written_folders(tmp_path: Path) -> None:
     notes = write_voc(tmp_path / "VOC", replace(given, image_folder=tmp_path / "photos"))
     assert notes == ("images without a split: 1, written as train",)
     lists = tmp_path / "VOC" / "ImageSets" / "Main"
-    assert {path.name: path.read_text() for path in lists.iterdir()} == {
+    assert {path.name: path.read_text() for path in lists.iterdir() if "_" not in path.name} == {
         "train.txt": "a\n", "val.txt": "", "trainval.txt": "a\n", "test.txt": "b\n",
     }  # fmt: skip
     assert (tmp_path / "VOC" / "JPEGImages" / "a.jpg").read_bytes() == b"picture"
@@ -169,3 +169,12 @@ def test_voc2007_agrees_with_the_official_lists_of_each_label() -> None:
             counts = flags == 1 if split == "test" else flags >= 0
             assert (read.labels.values[rows, column] == counts).all()
             assert (read.labels.known[rows, column] == ((flags != 0) | (split != "test"))).all()
+
+
+def test_each_label_has_its_lists(tmp_path: Path) -> None:
+    rows = {"a.png": "10 train", "b.png": "01 val", "c.png": "00 train"}
+    write_voc(tmp_path / "voc", annotations_of(rows, ("cat", "a/b")))
+    lists = {path.name for path in (tmp_path / "voc" / "ImageSets" / "Main").iterdir()}
+    assert "cat_trainval.txt" in lists
+    assert not any(name.startswith("a") for name in lists)
+    assert (tmp_path / "voc" / "ImageSets" / "Main" / "cat_train.txt").read_text() == "a  1\nc -1\n"

@@ -18,6 +18,7 @@ from tagweave.data.formats.json_stream import Member, stream_members, write_docu
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 
+LAYOUT = "labels.json"
 OFFICIAL = re.compile(r"instances_(train|val)(2014|2017)\.json")
 # The official test labels are not public, and published results are on val.
 _OFFICIAL_SPLITS = {"train": "train", "val": "test"}
@@ -25,6 +26,9 @@ _OFFICIAL_SPLITS = {"train": "train", "val": "test"}
 
 def read_coco(path: Path) -> Annotations:
     """Read an instances file, or a COCO folder with ``annotations/instances_{train,val}{2014,2017}.json``.
+
+    A folder with ``labels.json`` beside ``data/``, as FiftyOne writes COCO, is read too, and one whose files
+    ``annotations/instances_NAME.json`` have names of their own: ``train``, ``val`` and ``test`` are then the splits.
 
     A label is present where an image has an annotation of it, a crowd (``iscrowd`` 1) as well as a single object, and
     absent otherwise: listed images are fully labelled. Two exceptions: a file without ``annotations`` (such as
@@ -37,14 +41,30 @@ def read_coco(path: Path) -> Annotations:
     """
     gathering = Gathering(path.name, "image")
     if path.is_dir():
-        for file, year in _official_files(path):
+        for file, folder, split in _files(path):
             gathering.file = file.name
-            split = OFFICIAL.fullmatch(file.name)
-            folder = f"{split[1] if split else ''}{year}/"
-            _read_file(file, gathering, folder)
-        return gathering.finish(image_folder=path / "images" if (path / "images").is_dir() else path)
+            _read_file(file, gathering, folder, split)
+        beside = (path / "images").is_dir() and not (path / LAYOUT).is_file()
+        return gathering.finish(image_folder=path / "images" if beside else path)
     _read_file(path, gathering, "")
     return gathering.finish()
+
+
+def _files(root: Path) -> list[tuple[Path, str, str]]:
+    """Return the instances files of a folder, each with the folder of its images and its split."""
+    if official_files(root):
+        found = _official_files(root)
+        names = [(file, year, match[1]) for file, year in found if (match := OFFICIAL.fullmatch(file.name))]
+        return [(file, f"{name}{year}/", _OFFICIAL_SPLITS[name]) for file, year, name in names]
+    if (root / LAYOUT).is_file():
+        return [(root / LAYOUT, "data/", "")]
+    parts = [(file, file.stem.removeprefix("instances_")) for file in instance_files(root)]
+    if not parts:
+        raise InputError(f"Expected annotations/instances_*.json in {root}, but there is none; give one file.")
+    return [
+        (file, f"{name}/" if (root / "images" / name).is_dir() else "", SPLIT_WORDS.get(name, ""))
+        for file, name in parts
+    ]
 
 
 def _official_files(root: Path) -> list[tuple[Path, str]]:
@@ -59,9 +79,14 @@ def _official_files(root: Path) -> list[tuple[Path, str]]:
     return found
 
 
+def instance_files(root: Path) -> list[Path]:
+    """Return the instances files of a COCO folder, whatever they are of."""
+    return sorted((root / "annotations").glob("instances_*.json"))
+
+
 def official_files(root: Path) -> list[Path]:
     """Return the official instances files of a COCO folder, train first."""
-    return sorted(file for file in (root / "annotations").glob("instances_*.json") if OFFICIAL.fullmatch(file.name))
+    return [file for file in instance_files(root) if OFFICIAL.fullmatch(file.name)]
 
 
 @dataclass
@@ -79,10 +104,10 @@ class _Found:
         return self.codes.setdefault(identity, len(self.codes))
 
 
-def _read_file(path: Path, gathering: Gathering, folder: str) -> None:
+def _read_file(path: Path, gathering: Gathering, folder: str, split: str = "") -> None:
     found = _Found()
     official = OFFICIAL.fullmatch(path.name)
-    split = _OFFICIAL_SPLITS[official[1]] if official else ""
+    split = _OFFICIAL_SPLITS[official[1]] if official else split
     if official and split != official[1]:
         gathering.notes.append(f"{path.name} is read as {split}: COCO's own test labels are not public")
     for member in stream_members(path):

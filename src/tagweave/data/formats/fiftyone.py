@@ -1,4 +1,4 @@
-"""FiftyOne's samples JSON with a ``Classifications`` field."""
+"""FiftyOne's samples JSON with a ``Classifications`` field, and its layout ``labels.json`` beside ``data/``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,29 @@ import numpy as np
 from tagweave.data.annotations import Annotations
 from tagweave.data.formats.gathering import SPLIT_WORDS, Gathering
 from tagweave.data.formats.json_stream import stream_members, write_document
+from tagweave.data.images import find_images
 from tagweave.errors import InputError
 
 FIELD = "ground_truth"
+LABELS, DATA = "labels.json", "data"
 _KINDS = ("Classifications", "Classification")
 
 
 def read_fiftyone(path: Path) -> Annotations:
-    """Read ``samples.json`` of a ``FiftyOneDataset``, or the folder that holds it.
+    """Read ``samples.json`` of a ``FiftyOneDataset``, or the folder that holds it; or ``labels.json`` beside ``data/``.
 
     Labels are those of ``ground_truth``, or else of the one ``Classifications`` field. A sample with the field is fully
     labelled, an empty list is a true "none"; a sample without it, or with null, is unlabelled. The sample's tags
     ``train``, ``validation`` or ``val``, and ``test`` give the split.
 
+    ``labels.json`` (``FiftyOneImageClassificationDataset``) gives each image, by its path in ``data/`` without ending,
+    one label or a list; null is an unlabelled image, and FiftyOne writes it for a sample without any label too.
+
     Raises:
         InputError: not JSON, or no samples; problems of samples are in the result.
     """
+    if path.name == LABELS or (path.is_dir() and not (path / "samples.json").is_file() and (path / LABELS).is_file()):
+        return _read_layout(path if path.is_dir() else path.parent)
     file = path / "samples.json" if path.is_dir() else path
     gathering = Gathering(file.name, "sample")
     count = 0
@@ -64,6 +71,45 @@ def _field(sample: dict[str, Any], number: int, gathering: Gathering) -> dict[st
     if len(found) > 1:
         gathering.wrong(number, f"expected {FIELD} or one field of classifications, but got {', '.join(found)}")
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _read_layout(root: Path) -> Annotations:
+    """Read ``labels.json`` and find its images in ``data/``."""
+    gathering = Gathering(LABELS, "sample")
+    classes: list[str] = []
+    labels: Any = None
+    for member in stream_members(root / LABELS):
+        if member.container == "classes" and member.number:
+            classes.append(str(member.value))
+        elif member.container == "labels" and not member.number:
+            labels = member.value
+    if not isinstance(labels, dict) or not labels:
+        raise InputError(f"{LABELS}: expected FiftyOne's labels by image, but found none")
+    if not (root / DATA).is_dir():
+        raise InputError(f"Expected the images of {LABELS} in {root / DATA}, but there is no such folder.")
+    found = {name.rpartition(".")[0]: name for name in find_images(root / DATA)[0]}
+    for number, (image, targets) in enumerate(labels.items(), start=1):
+        if image not in found:
+            gathering.wrong(number, f"expected an image '{image}' in {DATA}/, but there is none")
+            continue
+        _take_targets(gathering.add(f"{DATA}/{found[image]}", number), targets, classes, number, gathering)
+    return gathering.finish(image_folder=root)
+
+
+def _take_targets(row: int, targets: Any, classes: list[str], number: int, gathering: Gathering) -> None:
+    """Take up one image's labels: names or places in ``classes``, each alone or in an object with a confidence."""
+    if targets is None:
+        return
+    names = []
+    for target in targets if isinstance(targets, list) else [targets]:
+        word = target.get("label") if isinstance(target, dict) else target
+        if isinstance(word, int) and 0 <= word < len(classes):
+            word = classes[word]
+        if not isinstance(word, str):
+            gathering.wrong(number, f"expected a label or its place in classes, but got {str(target)[:60]}")
+            return
+        names.append(word)
+    gathering.listed(row, names, number)
 
 
 def write_fiftyone(path: Path, annotations: Annotations) -> tuple[str, ...]:

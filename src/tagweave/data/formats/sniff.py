@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tagweave.data.annotations import Annotations
-from tagweave.data.formats.coco import official_files
+from tagweave.data.formats.coco import instance_files
 from tagweave.data.formats.csv_table import read_header
 from tagweave.data.formats.imagefolder import NAMES, holds_metadata
 from tagweave.data.formats.json_stream import stream_members
@@ -14,8 +14,11 @@ from tagweave.errors import InputError
 
 _KEYS = {
     "": "label-studio", "samples": "fiftyone", "images": "coco", "annotations": "coco", "categories": "coco",
+    "classes": "fiftyone", "labels": "fiftyone",
 }  # fmt: skip
 """A JSON file's array, or the first top-level key that is listed here -> format."""
+
+_LABEL_FILES = ("*.json", "*.xml", "*.csv", "annotations/*.json", "annotations/*.csv")
 
 
 def sniff(path: Path) -> str:
@@ -38,14 +41,28 @@ def sniff(path: Path) -> str:
 def _sniff_folder(path: Path) -> str:
     if (path / "ImageSets").is_dir() or (path / "Annotations").is_dir():
         return "voc"
-    if official_files(path):
+    if instance_files(path):
         return "coco"
     if (path / "samples.json").is_file():
         return "fiftyone"
+    if (path / "labels.json").is_file():
+        return _sniff_json(path / "labels.json")
     if holds_metadata(path):
         return "imagefolder"
     inside = next((folder for folder in sorted(path.glob("VOC*")) if (folder / "ImageSets").is_dir()), None)
+    if not inside:
+        _refuse_tools_folder(path)
     return "voc" if inside else "folders"
+
+
+def _refuse_tools_folder(path: Path) -> None:
+    """Refuse a folder in which a label file lies beside ``images/``: that is no label called images."""
+    files = sorted(file for pattern in _LABEL_FILES for file in path.glob(pattern))
+    if files and (path / "images").is_dir():
+        raise InputError(
+            f"Expected label folders in {path}, but got {files[0].relative_to(path)} beside images/; give that file, "
+            "or say --format folders where images is a label"
+        )
 
 
 def _sniff_json(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tagweave.data.annotations import Annotations, label_name, raise_all
 from tagweave.data.formats.linking import link_or_copy
@@ -162,6 +163,8 @@ def _matrix(rows: list[_Listed], objects: list[Objects | None], difficult: str) 
 def write_voc(root: Path, annotations: Annotations) -> tuple[str, ...]:
     """Write split lists and an XML file per image, an object without box for each label that is present.
 
+    Also each label's own lists, ``cat_train.txt`` with 1 and -1, for tools that read no XML.
+
     Images are linked, or else copied, where their folder is known.
 
     Raises:
@@ -180,9 +183,21 @@ def write_voc(root: Path, annotations: Annotations) -> tuple[str, ...]:
     lists["trainval"] = lists["train"] + lists["val"]
     for name, members in lists.items():
         (root / _LISTS / f"{name}.txt").write_text("".join(f"{stem}\n" for stem in members), encoding="utf-8")
+    _write_label_lists(root / _LISTS, lists, dict(zip(stems, annotations.labels.values, strict=True)), annotations)
     _link_images(root / "JPEGImages", annotations)
     undecided = annotations.splits.count("")
     return (f"images without a split: {undecided:,}, written as train",) if undecided else ()
+
+
+def _write_label_lists(
+    folder: Path, lists: dict[str, list[str]], present: dict[str, NDArray[np.bool_]], annotations: Annotations
+) -> None:
+    for column, label in enumerate(annotations.labels.names):
+        if "/" in label or "\0" in label:
+            continue  # no file can be called so; the XML files hold the label
+        for name, members in lists.items():
+            lines = [f"{stem} {1 if present[stem][column] else -1:2d}\n" for stem in members]
+            (folder / f"{label}_{name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def _check_images(images: tuple[str, ...], stems: list[str]) -> None:

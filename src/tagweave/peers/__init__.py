@@ -1,0 +1,1 @@
+"""Heads, ours and those of the systems that the method is compared with: stage maps in, logits out."""
