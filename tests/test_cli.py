@@ -19,8 +19,8 @@ from tagweave.runs import read_json
 
 Command = Callable[..., Any]
 COMMANDS = (
-    "fit", "check", "embed", "propagate", "train", "evaluate", "report", "demo", "predict", "review", "export", "serve",
-    "convert", "data",
+    "fit", "check", "embed", "propagate", "train", "evaluate", "report", "demo", "predict", "suggest", "audit",
+    "review", "export", "serve", "convert", "data",
 )  # fmt: skip
 HEAVY = {
     "torch",

@@ -216,13 +216,13 @@ def review(run: Path) -> None:
 
 def test_python_is_run_here_or_elsewhere() -> None:
     with_python = {page.name for page in PAGES if blocks(page, "python")}
-    assert with_python == {*RUN_ELSEWHERE, "README.md", "library.md"}
+    assert with_python == {*RUN_ELSEWHERE, "README.md", "library.md", "labelling.md"}
     for page, test in RUN_ELSEWHERE.items():
         assert page.removesuffix(".md") in (Path(__file__).parent / test).read_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/library.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/library.md", "docs/labelling.md"])
 def test_python_runs(page: str, shown: Callable[..., Any]) -> None:
     pytest.importorskip("pandas", reason="pandas is not installed; pip install 'tagweave[pandas]'")
     shutil.rmtree("runs")

@@ -15,6 +15,7 @@ ROOT = Path(tagweave.__file__).parent
 LAYERS = (
     "errors", "threads", "console", "config", "runs", "trackers", "data", "calibration", "metrics", "encoders",
     "graph", "model", "peers", "tables", "training", "predict", "report", "summary", "steps",
+    "suggest", "audit",
     "image_dataset", "pipeline", "api", "estimator",
     "benchmark", "review", "export", "serve", "cli",
 )  # fmt: skip

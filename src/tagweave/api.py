@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ from tagweave.pipeline import run as run_job
 from tagweave.predict import Classifier
 from tagweave.runs import read_json
 from tagweave.steps.job import Job
+
+if TYPE_CHECKING:
+    from tagweave.audit.run import LabelAudit
+    from tagweave.suggest.run import Suggestions
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,18 @@ class Run:
             thresholds=classifier.thresholds,
             quarantine=(*unseen, *bad),
         )
+
+    def suggest(self, count: int = 50, strategy: str = "mixed") -> Suggestions:
+        """Choose images to label next, see ``suggest_for_run``."""
+        from tagweave.suggest.run import suggest_for_run
+
+        return suggest_for_run(self.folder, count, strategy)
+
+    def audit(self, count: int = 50, error_share: float = 0.05, with_test: bool = False) -> LabelAudit:
+        """Find the given labels that are most likely wrong, see ``audit_run``."""
+        from tagweave.audit.run import audit_run
+
+        return audit_run(self.folder, count, error_share, with_test)
 
 
 def _list_images(images: Path | str | Sequence[Path | str]) -> tuple[list[str], list[Path], list[Quarantined]]:

@@ -12,12 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from tagweave import __version__
+from tagweave.audit.commands import audit
 from tagweave.benchmark.commands import app as benchmark
 from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
 from tagweave.export.commands import export
 from tagweave.review.commands import review
 from tagweave.serve.commands import serve
+from tagweave.suggest.commands import suggest
 
 OUT_HELP = ".csv, .jsonl, .parquet, .coco.json, .label-studio.json or .fiftyone.json; labels are printed when absent"
 INTERRUPTED = 130  # typer's exit code after control-C
@@ -116,7 +118,7 @@ for _step, _about, _example in (
 ):  # fmt: skip
     _register(_step, _about, _example)
 
-for _command in (review, export, serve, convert, data):
+for _command in (suggest, audit, review, export, serve, convert, data):
     app.command()(_command)
 app.add_typer(benchmark)
 

@@ -90,6 +90,10 @@ class ModelConfig(Section):
         "f_gcn",
         "srn",
         "ml_decoder",
+        "cnn_rnn",
+        "order_free_rnn",
+        "rdar",
+        "rarl",
     ] = Field("mscnn_lce", description="which system maps stage maps to labels")
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
     compatibility: Literal["additive", "dot"] = Field("additive", description="of a local vector and g (eq. 3)")
@@ -110,6 +114,9 @@ class ModelConfig(Section):
     lam: float = Field(0.25, ge=0, description="total weight of a label's neighbours")
     theta: float = Field(1e-6, ge=0, description="keeps the normalisation of M from dividing by 0 (eq. 8)")
     normalise: Literal["rows", "columns"] = Field("rows", description="of M; columns as ML-GCN")
+    beam: int = Field(4, ge=1, description="paths that cnn_rnn and order_free_rnn keep in their search")
+    longest: int = Field(8, ge=1, description="most labels on a path of cnn_rnn and order_free_rnn")
+    regions: int = Field(5, ge=1, description="regions that rdar and rarl look at")
 
     @model_validator(mode="after")
     def _groups_fit(self) -> ModelConfig:
@@ -133,8 +140,10 @@ class TrainConfig(Section):
         "bce", description="over known cells; weighted_bce: by the batch's positives and negatives (eq. 9)"
     )
     auxiliary: float = Field(0.05, ge=0, description="weight of the per-stage classifiers' loss")
-    targets: Literal["soft", "decided", "labelled"] = Field(
-        "soft", description="soft: calibrated probabilities; decided: accepted cells only; labelled: no propagation"
+    targets: Literal["soft", "decided", "labelled", "lp_deepssl", "cap", "dicap"] = Field(
+        "soft",
+        description="soft: calibrated probabilities; decided: accepted cells only; labelled: no propagation; "
+        "lp_deepssl, cap, dicap: pseudo-labels of these systems",
     )
     labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,20 @@ def run(job: Job, until: str = "report") -> list[str]:
     if job.labels is None and until not in ("check", "embed"):
         raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
     require_trackers(job.config.log_to)
-    steps, key, ran = Steps(job.folder), _input_key(job), []
     forget_lost_records(job.folder)
-    for name in STEPS[: STEPS.index(until) + 1]:
+    ran = advance(job, _input_key(job), STEPS[: STEPS.index(until) + 1])
+    job.note_provenance()
+    return ran
+
+
+def advance(job: Job, key: str, names: Sequence[str]) -> list[str]:
+    """Run the steps ``names``, those only whose inputs changed; return the names of those that ran.
+
+    Args:
+        key: names what the first of them reads; each step's key is made from the one before and its own settings.
+    """
+    steps, ran = Steps(job.folder), []
+    for name in names:
         key = key_of(key, name, *(getattr(job.config, section).model_dump() for section in _SECTIONS[name]))
         if steps.run(name, key, _bind(_WORK[name], job, key)):
             ran.append(name)
@@ -39,7 +50,6 @@ def run(job: Job, until: str = "report") -> list[str]:
             job.console.say(f"{name}: done before, nothing changed")
         if name == "check":
             job.save()
-    job.note_provenance()
     return ran
 
 

@@ -24,7 +24,7 @@ def print_measures(metrics: dict[str, Any]) -> None:
     """Print one table of all systems on the held-out images, and average precisions where the labels are few."""
     from rich.table import Table
 
-    console = _terminal()
+    console = terminal()
     split = next((name for name in ("test", "val") if name in metrics["splits"]), None)
     if split is None:
         console.print("No held-out labelled images: nothing is measured. Give more labels, or a test split.")
@@ -54,7 +54,7 @@ def print_comparison(found: Comparison) -> None:
 
     from tagweave.report.compare import TITLES, difference
 
-    console, first = _terminal(), found.sides[0]
+    console, first = terminal(), found.sides[0]
     if not found.same_images:
         console.print("The runs were not measured on the same images: a difference may come from the images.")
     table = Table(title=f"classifier on {found.split} images; differences in percentage points")
@@ -104,7 +104,7 @@ def _percent(value: float | None) -> str:
 
 def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
     """Print what one step says of itself."""
-    console = _terminal()
+    console = terminal()
     facts = {k: v for k, v in record.items() if k not in ("key", "started", "notes", "parts") and v is not None}
     console.print(f"{step}: done in {folder}", soft_wrap=True)
     for name, value in facts.items():
@@ -115,7 +115,7 @@ def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
             console.print(f"  {key.replace('_', ' ')}: {number}", soft_wrap=True)
 
 
-def _terminal() -> Console:
+def terminal() -> Console:
     """Return a console that prints names as they are: [brackets] and :colons: of labels and paths mean nothing."""
     from rich.console import Console
 

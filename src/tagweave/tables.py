@@ -81,6 +81,25 @@ def write_predictions(
             writer.write_table(pa.table(table, schema=schema))
 
 
+def read_predictions(path: Path, manifest: Manifest, names: Sequence[str]) -> NDArray[np.float32]:
+    """Return the probabilities (N, C) that ``write_predictions`` wrote.
+
+    Raises:
+        InputError: the table is not about the images and labels of the run, in its order.
+    """
+    table = pq.read_table(path, columns=["image", "label", "probability"])
+    width = len(names)
+    images = table["image"].take(pa.array(np.arange(0, len(table), width))).cast(pa.string()).to_pylist()
+    labels = table["label"].slice(0, width).cast(pa.string()).to_pylist()
+    if len(table) != len(manifest) * width or images != list(manifest.paths) or labels != list(names):
+        raise InputError(
+            f"Expected in {path} the {len(manifest)} images and {width} labels of the run, in its order, but it holds "
+            "others: run 'tagweave fit' on the run folder again."
+        )
+    found: NDArray[np.float32] = table["probability"].to_numpy().reshape(len(manifest), width)
+    return found
+
+
 def _parts(count: int) -> Iterator[slice]:
     return (slice(start, min(start + ROWS_AT_ONCE, count)) for start in range(0, count, ROWS_AT_ONCE))
 

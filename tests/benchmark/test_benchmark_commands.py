@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from drawn import Drawn, draw, write_list
 from tagweave.benchmark.commands import app
 from tagweave.errors import InputError
+from tagweave.peers.registry import HEADS
 
 SMALL = [word for change in ("encoder.size=64", "encoder.map_side=4", "graph.k=5") for word in ("--set", change)]
 
@@ -84,6 +85,9 @@ def test_propagation_names_its_folder_and_the_protocol(listed: list[str | Path],
         (["t7", "--data", "nowhere"], "Expected CIFAR-10 as a Parquet file at nowhere, but nothing is there"),
         (["t8"], "Expected --data FOLDER with --labels FILE, or --voc FOLDER"),
         (["t8", "--voc", "nowhere"], "Expected a label file"),
+        (["t1", "--search", "big"], "Expected --search small or none, but got 'big'"),
+        (["few-labels", "--heads", "mscnn"], "Expected heads among all, default, mscnn_lce"),
+        (["t4"], "Expected --data FOLDER with --labels FILE, or --voc FOLDER"),
     ],
 )
 def test_bad_input_says_what_was_expected(words: list[str], said: str) -> None:
@@ -143,6 +147,49 @@ def test_t8_on_drawn_pictures(listed: list[str | Path], tmp_path: Path) -> None:
     assert (tmp_path / "out" / "t8.csv").is_file()
 
 
-def test_help_shows_the_three_commands() -> None:
+def test_help_and_the_page_on_the_tables_have_every_command() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text(encoding="utf-8")
     said = run("--help").stdout
-    assert all(name in said for name in ("propagation", "t7", "t8"))
+    for name in ("propagation", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "convergence", "few-labels"):
+        assert name in said
+        assert f"tagweave benchmark {name} " in page
+
+
+def test_t1_to_t3_read_the_same_cells(listed: list[str | Path], tmp_path: Path) -> None:
+    words = [*listed, "--preset", "tiny", *SMALL, "--seeds", "1", "--heads", "mscnn_lce,default", "--out", "out"]
+    fast = ["--set", "train.epochs=2", "--set", "graph.features=average", "--json", "-q"]
+    done = run("t1", *words, *fast)
+    assert done.exit_code == 0, done.output
+    rows = {row["system"]: row for row in json.loads(done.stdout)["rows"]}
+    assert set(rows) > {"mscnn_lce", "default"}
+    assert rows["mscnn_lce"]["chosen"][0].startswith("lr 0.00")
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()}
+    assert len(stamps) == 2
+    assert not any((tmp_path / "out" / "work").iterdir())
+    for table in ("t2", "t3"):
+        assert run(table, *words, *fast).exit_code == 0
+        assert (tmp_path / "out" / f"{table}.svg").is_file()
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()}
+
+
+def test_a_terminal_of_80_columns_holds_the_tables(
+    listed: list[str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words = [*listed, "--budgets", "0.5", "--seeds", "1", "--methods", "knn,label-propagation", *SMALL, "--out", "out"]
+    said = run("propagation", *words, "-q").stdout
+    assert all(len(line) <= 80 for line in said.splitlines() if line[:1] in "┏┃┡│└")
+    assert "label-propagation" in said
+    assert "in the files also: protocol, P@5, R@5, N+, search s, MiB, chosen" in said
+
+
+def test_convergence_goes_epoch_by_epoch(listed: list[str | Path], tmp_path: Path) -> None:
+    if "ml_gcn" not in HEADS:
+        pytest.skip("ml_gcn is not registered")
+    words = ["--preset", "tiny", *SMALL, "--seeds", "1", "--set", "train.epochs=2", "--set", "graph.features=average"]
+    done = run("convergence", *listed, *words, "--out", "out", "--json", "-q")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)["rows"]
+    assert [(row["system"], row["epoch"]) for row in rows] == [
+        (name, epoch) for name in ("MSCNN-LCE-MIC", "ML-GCN") for epoch in (1, 2)
+    ]

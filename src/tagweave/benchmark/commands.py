@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from tagweave.benchmark.table import Table
+from tagweave.benchmark.options import Changes, Data, Format, Json, Labels, Out, Quiet, Seeds, Voc, finish
+from tagweave.benchmark.trained_commands import register
 
 app = typer.Typer(
     name="benchmark", no_args_is_help=True, rich_markup_mode="markdown",
-    help="Compare label propagation with other methods, on your data or the paper's.",
+    help="The paper's tables, and other systems and methods beside ours, on your data or the paper's.",
 )  # fmt: skip
-
-Data = Annotated[Path | None, typer.Option("--data", "-d", help="folder of images", show_default=False)]
-Labels = Annotated[
-    Path | None, typer.Option("--labels", "-l", help="label file: CSV list or one-hot", show_default=False)
-]
-Voc = Annotated[Path | None, typer.Option(help="a VOC folder (VOC2007) instead of data and labels", show_default=False)]
-Format = Annotated[str | None, typer.Option(help="label format; guessed when absent", show_default=False)]
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="folder of cells and tables; runs/benchmark-NAME by default")
-]
-Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
-Seeds = Annotated[int, typer.Option(min=1, help="random draws of the labelled images")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")]
-Json = Annotated[bool, typer.Option("--json", help="results as JSON on standard output")]
 
 
 @app.command()
@@ -56,7 +42,7 @@ def propagation(
     config, console = build_config(changes=set or []), Console(quiet)
     collection = load_data(data, labels, voc, format, config, console)
     folder = out or Path("runs") / f"benchmark-{collection.name}"
-    _finish(
+    finish(
         run(collection, plan, graph_settings(config.graph, collection.parts), folder, console),
         folder,
         plan.protocol,
@@ -88,7 +74,7 @@ def t7(
     counts = tuple(int(size) for size in parse_budgets(sizes))
     folder, console = out or Path("runs") / "benchmark-t7", Console(quiet)
     collection = load_cifar(data, images, build_config(changes=set or []).encoder, folder, console)
-    _finish(
+    finish(
         run_t7(collection, counts, seeds, _presets(set, collection.parts), folder, console), folder, "t7", quiet, json
     )
 
@@ -112,7 +98,7 @@ def t8(
     fractions, console = parse_budgets(budgets), Console(quiet)
     collection = load_data(data, labels, voc, format, build_config(changes=set or []), console)
     folder = out or Path("runs") / "benchmark-t8"
-    _finish(
+    finish(
         run_t8(collection, fractions, seeds, _presets(set, collection.parts), folder, console),
         folder,
         "t8",
@@ -129,17 +115,4 @@ def _presets(changes: list[str] | None, parts: tuple[int, ...]) -> dict[str, Any
     return {name: graph_settings(build_config(name, changes=changes or []).graph, parts) for name in ("paper", "fast")}
 
 
-def _finish(table: Table, folder: Path, name: str, quiet: bool, as_json: bool) -> None:
-    """Write the table beside its cells and show it."""
-    import json
-
-    from tagweave.benchmark.table import show, write
-
-    paths = write(table, folder, name)
-    if as_json:
-        document = {"title": table.title, "notes": table.notes, "rows": table.records}
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
-        return
-    show(table)
-    if not quiet:
-        typer.echo(f"\nTables: {', '.join(map(str, paths))}")
+register(app)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tagweave.config import Config
 from tagweave.console import Console
 from tagweave.data.collection import Collection, collect
-from tagweave.data.formats import read_annotations
 from tagweave.data.labels import LabelMatrix
+from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
+from tagweave.steps.check import read_labels
 
 if TYPE_CHECKING:
     from tagweave.encoders.backbones import Encoder
@@ -54,10 +55,58 @@ class BenchmarkData:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Held:
+    """Hold a whole collection whose records are cached: what the main job's steps work on.
+
+    Attributes:
+        name: for titles. encoder: name, size and key of the encoder, for titles and keys.
+        images, source: the image folder and the label file or folder.
+        manifest: its images; ``test`` is fixed, whatever is drawn later. labels: (N, C) all that is known.
+        groups: (N,) near-duplicates share a number.
+        cache: the folder of their records. encoder_key: of the encoder that made them.
+    """
+
+    name: str
+    encoder: str
+    images: Path
+    source: Path
+    manifest: Manifest
+    labels: LabelMatrix
+    groups: NDArray[np.int64]
+    cache: Path
+    encoder_key: str
+
+    @property
+    def digest(self) -> str:
+        """A digest of images, labels and splits."""
+        digest = hashlib.blake2b(f"{self.encoder} {self.labels.names} {self.manifest.digests}".encode(), digest_size=12)
+        for part in (self.labels.values, self.labels.known, self.manifest.splits == "test", self.groups):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
+    def pooled(self) -> BenchmarkData:
+        """Return the pooled features of all images, with their labels."""
+        from tagweave.encoders.cache import RecordCache
+        from tagweave.steps.stored import stored_layout
+
+        cache = RecordCache(self.cache, stored_layout(self.cache))
+        features = cache.features(cache.positions(self.manifest.digests))
+        test = self.manifest.splits == "test"
+        return BenchmarkData(self.name, self.encoder, features, self.labels, test, cache.layout.parts)
+
+
 def load_data(
     images: Path | None, labels: Path | None, voc: Path | None, format: str | None, config: Config, console: Console
 ) -> BenchmarkData:
-    """Read a folder of images with its labels and compute what the record cache lacks of their features.
+    """Return the pooled features of a collection, see ``hold``."""
+    return hold(images, labels, voc, format, config, console).pooled()
+
+
+def hold(
+    images: Path | None, labels: Path | None, voc: Path | None, format: str | None, config: Config, console: Console
+) -> Held:
+    """Read a folder of images with its labels and compute what the record cache lacks of its images.
 
     Args:
         images: the folder; None for that of the VOC folder.
@@ -73,18 +122,18 @@ def load_data(
         raise InputError("Expected --data FOLDER with --labels FILE, or --voc FOLDER, but got neither.")
     with console.progress("check", "files") as progress:
         found = collect(
-            images, read_annotations(labels, format), val_fraction=0.0, test_fraction=config.data.test_fraction,
-            seed=config.seed, progress=progress,
+            images, read_labels(labels, format, config.data), val_fraction=0.0,
+            test_fraction=config.data.test_fraction, seed=config.seed, progress=progress,
         )  # fmt: skip
     place = (voc or images).resolve()
     name = place.parent.name if place.name.lower() in ("images", "jpegimages") else place.name
-    data = _embed(name, found, config, console)
-    if not (data.test & data.labels.labelled).any():
+    held = _embed(name, images.resolve(), labels.resolve(), found, config, console)
+    if not ((held.manifest.splits == "test") & held.labels.labelled).any():
         raise InputError(f"Expected labelled test images in {labels}, but got none; add a split column or labels.")
-    return data
+    return held
 
 
-def _embed(name: str, found: Collection, config: Config, console: Console) -> BenchmarkData:
+def _embed(name: str, images: Path, source: Path, found: Collection, config: Config, console: Console) -> Held:
     from tagweave.encoders.backbones import build_encoder
     from tagweave.encoders.cache import RecordCache
     from tagweave.encoders.extract import extract
@@ -96,11 +145,12 @@ def _embed(name: str, found: Collection, config: Config, console: Console) -> Be
         bad = extract(found.manifest, encoder, build_runner(encoder, cache.folder), cache, progress)
     lost = {item.path for item in bad}
     kept = np.array([path not in lost for path in found.manifest.paths], dtype=bool)
-    manifest, labels = found.manifest.take(kept), found.labels.take(kept)
     if len(found.quarantine) + len(lost):
         console.say(f"{len(found.quarantine) + len(lost)} files or rows are not used")
-    features = cache.features(cache.positions(manifest.digests))
-    return BenchmarkData(name, about(encoder), features, labels, manifest.splits == "test", encoder.layout.parts)
+    return Held(
+        name, about(encoder), images, source, found.manifest.take(kept), found.labels.take(kept),
+        found.duplicates[kept], cache.folder, encoder.key,
+    )  # fmt: skip
 
 
 def about(encoder: Encoder) -> str:

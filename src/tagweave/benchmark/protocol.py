@@ -199,7 +199,8 @@ def tabulate(bench: Bench, cells: list[dict[str, Any]]) -> Table:
         "N+", "s", "search s", "MiB", "chosen",
     )  # fmt: skip
     title = f"{data.name}: {one['images']:,} test images, {int((~data.test).sum()):,} in the pool"
-    return Table(title, columns, tuple(map(_row, records)), _notes(data, plan), tuple(records))
+    brief = ("labels", "method", columns[3], columns[4], "F1@5", "s")
+    return Table(title, columns, tuple(map(_row, records)), _notes(data, plan), tuple(records), brief)
 
 
 def written_budget(budget: float) -> str:

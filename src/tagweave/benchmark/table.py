@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from tagweave.benchmark.pictures import Picture, draw
 from tagweave.runs import atomic, write_json
 
 
@@ -20,6 +21,8 @@ class Table:
         title, columns, rows: what people read; every row has one text per column.
         notes: sentences under it: what differs from what, how things are measured.
         records: one JSON-able dict per row, the unrounded numbers.
+        brief: the columns that a terminal shows, all without any; files have all.
+        picture: what is drawn of the records.
     """
 
     title: str
@@ -27,6 +30,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     records: tuple[dict[str, Any], ...]
+    brief: tuple[str, ...] = ()
+    picture: Picture | None = None
 
 
 def mean_and_deviation(values: Sequence[float | None]) -> dict[str, float | None]:
@@ -51,19 +56,23 @@ def show(table: Table) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
+    places = [table.columns.index(column) for column in table.brief] or list(range(len(table.columns)))
     shown = RichTable(title=table.title)
-    for number, column in enumerate(table.columns):
-        shown.add_column(column, justify="left" if number == 0 else "right")
+    for place in places:
+        shown.add_column(table.columns[place], justify="left" if place == 0 else "right")
     for row in table.rows:
-        shown.add_row(*row)
+        shown.add_row(*(row[place] for place in places))
     terminal = Console(markup=False, emoji=False, highlight=False)
     terminal.print(shown)
     for note in table.notes:
         terminal.print(f"- {note}", soft_wrap=True)
+    if table.brief:
+        left_out = [column for column in table.columns if column not in table.brief]
+        terminal.print(f"- in the files also: {', '.join(left_out)}", soft_wrap=True)
 
 
 def write(table: Table, folder: Path, name: str) -> list[Path]:
-    """Write NAME.csv, NAME.json and NAME.md into ``folder``, each whole or not at all, and return their paths."""
+    """Write NAME.csv, .json, .md and the picture into ``folder``, each whole or not at all, and return their paths."""
     paths = [folder / f"{name}.{suffix}" for suffix in ("csv", "json", "md")]
     with atomic(paths[0]) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         flat = [_flat(record) for record in table.records]
@@ -73,6 +82,8 @@ def write(table: Table, folder: Path, name: str) -> list[Path]:
     write_json(paths[1], {"title": table.title, "notes": table.notes, "rows": table.records})
     with atomic(paths[2]) as partial:
         partial.write_text(markdown(table), encoding="utf-8")
+    if table.picture is not None:
+        paths += draw(table.picture, table.title, table.records, folder, name)
     return paths
 
 

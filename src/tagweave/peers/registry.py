@@ -26,10 +26,14 @@ from tagweave.model.inputs import HeadInputs
 from tagweave.model.joint import JointHead
 from tagweave.model.propagated import PropagatedScore
 from tagweave.peers.a_gcn import build_a_gcn
+from tagweave.peers.cnn_rnn import build_cnn_rnn
 from tagweave.peers.f_gcn import build_f_gcn
 from tagweave.peers.ml_decoder import build_ml_decoder
 from tagweave.peers.ml_gcn import build_ml_gcn
+from tagweave.peers.order_free_rnn import build_order_free_rnn
 from tagweave.peers.pooling import build_asl_linear, build_average_pool, build_both_pool, build_max_pool
+from tagweave.peers.rarl import build_rarl
+from tagweave.peers.rdar import build_rdar
 from tagweave.peers.srn import build_srn
 from tagweave.peers.very_deep import build_very_deep
 
@@ -49,6 +53,10 @@ HEADS: dict[str, Build] = {
     "f_gcn": build_f_gcn,
     "srn": build_srn,
     "ml_decoder": build_ml_decoder,
+    "cnn_rnn": build_cnn_rnn,
+    "order_free_rnn": build_order_free_rnn,
+    "rdar": build_rdar,
+    "rarl": build_rarl,
 }
 EMBEDDING = ("ml_gcn", "a_gcn", "f_gcn")  # heads that start from label vectors
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from tagweave.config import DataConfig
 from tagweave.data.annotations import Annotations
 from tagweave.data.collection import collect
 from tagweave.data.formats import read_annotations
@@ -19,7 +21,8 @@ def check(job: Job, key: str) -> Mapping[str, Any]:
     """Find, inspect and account for every file and row; choose the splits."""
     from tagweave.model.word_vectors import label_vectors
 
-    config, annotations = job.config.data, _read_labels(job)
+    config = job.config.data
+    annotations = None if job.labels is None else read_labels(job.labels, job.format, config)
     if annotations is not None and annotations.labels.names and job.config.model.fusion != "none":
         label_vectors(annotations.labels.names, job.config.model.word_vectors, job.config.model.label_words)
     with job.console.progress("check", "files") as progress:
@@ -35,9 +38,8 @@ def check(job: Job, key: str) -> Mapping[str, Any]:
     return {"images": len(found.manifest), "quarantined": len(found.quarantine), "notes": list(found.notes)}
 
 
-def _read_labels(job: Job) -> Annotations | None:
-    if job.labels is None:
-        return None
-    if job.config.data.difficult != "positive" and (job.format or sniff(job.labels)) == "voc":
-        return read_voc(job.labels, job.config.data.difficult)
-    return read_annotations(job.labels, job.format, defer=True)
+def read_labels(source: Path, format: str | None, config: DataConfig) -> Annotations:
+    """Read a label file or folder as a configuration asks for."""
+    if config.difficult != "positive" and (format or sniff(source)) == "voc":
+        return read_voc(source, config.difficult)
+    return read_annotations(source, format, defer=True)

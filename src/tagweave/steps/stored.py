@@ -33,13 +33,10 @@ def load_collection(folder: Path) -> tuple[Manifest, LabelMatrix]:
 
 def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
     """Return the record cache of the run's encoder and where the manifest's images lie in it."""
-    from tagweave.encoders.backbones import Layout
     from tagweave.encoders.cache import RecordCache
 
     folder = Path(read_json(job.folder / "steps" / "embed.json")["cache"])
-    about = read_json(folder / "encoder.json")["layout"]
-    layout = Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), tuple(about["parts"]))
-    cache = RecordCache(folder, layout)
+    cache = RecordCache(folder, stored_layout(folder))
     return cache, cache.positions(manifest.digests)
 
 
@@ -49,3 +46,11 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def stored_layout(folder: Path) -> Any:
+    """Return the layout of the records in a cache folder."""
+    from tagweave.encoders.backbones import Layout
+
+    about = read_json(folder / "encoder.json")["layout"]
+    return Layout(tuple(tuple(shape) for shape in about["maps"]), tuple(about["strides"]), tuple(about["parts"]))

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
+from tagweave.steps.policies import POLICIES, PoolPolicy
 from tagweave.training.batches import MapSource, TrainingSet
 
 
 def training_set(
     propagated: Path, config: TrainConfig, manifest: Manifest, labels: LabelMatrix, source: MapSource,
-    hidden: NDArray[np.int64],
+    hidden: NDArray[np.int64], policy: PoolPolicy | None = None,
 ) -> TrainingSet:  # fmt: skip
     """Give every image of the pool its targets and their weights.
 
@@ -24,12 +25,17 @@ def training_set(
         config: which cells to trust.
         manifest, labels, source: of the whole collection, nothing hidden.
         hidden: rows (n,) of the collection that take no part.
+        policy: another system's, where ``config.targets`` names one.
     """
     with np.load(propagated, allow_pickle=False) as stored:
         pool, probabilities, reached = stored["pool"], stored["probabilities"], stored["reached"]
         values, known = stored["decided_values"], stored["decided_known"]
     given = labels.hide(hidden).take(pool)
     kind = config.targets
+    assert (policy is not None) == (kind in POLICIES), kind
+    if policy is not None:
+        found = policy(pool, given)
+        return _assembled(found.values, found.weights, pool, hidden, given, manifest, source)
     if kind == "soft":
         targets, trusted = probabilities, given.known | reached[:, None]
     elif kind == "decided":
@@ -37,14 +43,21 @@ def training_set(
     else:
         targets, trusted = given.values.astype(np.float32), given.known
     weights = np.where(given.known, 1.0, np.maximum(probabilities, 1 - probabilities) if kind == "decided" else 1.0)
-    weights = np.where(trusted, weights, 0.0).astype(np.float32)
-    weights[:, given.positives == 0] = 0.0  # without a known positive nothing can be learned
+    return _assembled(targets, np.where(trusted, weights, 0.0), pool, hidden, given, manifest, source)
+
+
+def _assembled(
+    targets: NDArray[np.floating], weights: NDArray[np.floating], pool: NDArray[np.int64], hidden: NDArray[np.int64],
+    given: LabelMatrix, manifest: Manifest, source: MapSource,
+) -> TrainingSet:  # fmt: skip
+    """Return the pool's images that are not hidden and have a cell to learn from; known cells as they are known."""
+    weights = np.where(given.positives == 0, 0.0, weights)  # without a known positive nothing can be learned
     use = np.flatnonzero(~np.isin(pool, hidden) & (weights > 0).any(axis=1))
     rows = pool[use]
     return TrainingSet(
         source=MapSource(source.cache, source.positions[rows]),
         targets=np.where(given.known, given.values, targets)[use].astype(np.float32),
-        weights=weights[use],
+        weights=weights[use].astype(np.float32),
         labelled=given.labelled[use],
         names=tuple(manifest.paths[row] for row in rows),
     )

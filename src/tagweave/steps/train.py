@@ -103,13 +103,15 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
 
 def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int64]) -> Fit:
     """Train a network with the labels of ``hidden`` unseen; they choose the epoch where there are any."""
+    from tagweave.steps.policies import policy_over
     from tagweave.steps.targets import training_set
     from tagweave.training.batches import MapSource
     from tagweave.training.loop import Validation
     from tagweave.training.loop import train as run_training
 
     propagated = job.folder / "graph" / f"{stage}.npz"
-    data = training_set(propagated, job.config.train, images.manifest, images.labels, images.source, hidden)
+    policy = policy_over(images.source, job.config.train.targets, job.config.seed)
+    data = training_set(propagated, job.config.train, images.manifest, images.labels, images.source, hidden, policy)
     network = _build_network(job, images, hidden)
     source = images.source
     validation = Validation(MapSource(source.cache, source.positions[hidden]), images.labels.take(hidden))

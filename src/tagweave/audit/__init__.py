@@ -1,0 +1,1 @@
+"""Which given labels are most likely wrong: from probabilities that were made without them."""

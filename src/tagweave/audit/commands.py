@@ -1,0 +1,65 @@
+"""``tagweave audit``."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tagweave.audit.run import LabelAudit
+
+
+def audit(
+    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    n: Annotated[int, typer.Option("-n", min=1, help="how many suspects to list")] = 50,
+    error_share: Annotated[
+        float, typer.Option(help="about which share of the labels is wrong; the expected precision follows from it")
+    ] = 0.05,
+    test: Annotated[bool, typer.Option("--test", help="judge the labels of test images too")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="write the suspects to this .csv or .json", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")] = False,
+    json: Annotated[bool, typer.Option("--json", help="results as JSON on standard output")] = False,
+) -> None:
+    """List given labels that are most likely wrong or missing, judged by images of other folds only.
+
+    Example: `tagweave audit runs/photos -n 100 --out audit.csv`
+    """
+    from tagweave.audit.run import audit_run
+    from tagweave.console import Console
+
+    console = Console(quiet or json)
+    found = audit_run(run, n, error_share, test, console)
+    if out is not None:
+        found.write(out)
+        console.say(f"{len(found.suspects):,} suspects written to {out}")
+    if json:
+        typer.echo(json_text.dumps(found.to_json(), indent=1, ensure_ascii=False))
+    elif out is None or not quiet:
+        _show(found)
+
+
+def _show(found: LabelAudit) -> None:
+    from rich.table import Table
+
+    from tagweave.summary import terminal
+
+    table = Table(title=f"the {len(found.suspects):,} most suspect of {found.cells:,} given labels")
+    table.add_column("image", overflow="fold")
+    for name in ("label", "given"):
+        table.add_column(name)
+    for name in ("probability", "wrong", "neighbours with it"):
+        table.add_column(name, justify="right")
+    for suspect in found.suspects:
+        neighbours = f"{suspect.neighbours_with} of {len(suspect.neighbours)}"
+        numbers = (f"{suspect.probability:.1%}", f"{suspect.wrong:.0%}", neighbours)
+        table.add_row(suspect.image, suspect.label, suspect.given, *numbers)
+    console = terminal()
+    console.print(table)
+    counts = ", ".join(f"{count:,} at {precision:.0%}" for precision, count in found.expected.items())
+    console.print(f"Suspects by expected precision, if {found.error_share:.0%} of the present labels are missing and")
+    console.print(f"as many are given wrongly: {counts}.")
