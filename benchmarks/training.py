@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -80,13 +81,17 @@ def measure_epochs(cache: RecordCache, images: int, labels: int, epochs: int) ->
     )  # fmt: skip
     nothing = Validation(MapSource(cache, np.zeros(0, dtype=np.int64)), truth.take(np.zeros(0, dtype=np.int64)))
     config = TrainConfig(epochs=epochs, patience=epochs)
+    began = process_time()
     with TemporaryDirectory() as folder:
         history = train(head, data, nothing, config, seed=0, folder=Path(folder), key="benchmark")
+    cpu_seconds = (process_time() - began) / epochs
     seconds = median(record["seconds"] for record in history)
     parameters = sum(parameter.numel() for parameter in head.parameters())
     return {
         "labels": labels, "images": images, "batch": config.batch, "epochs": epochs, "parameters": parameters,
         "seconds_per_epoch": round(seconds, 3), "images_per_second": round(images / seconds, 1),
+        "cpu_seconds_per_epoch": round(cpu_seconds, 3), "images_per_cpu_second": round(images / cpu_seconds, 1),
+        "peak_mib": peak_mib(),
     }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ def scripts() -> Iterator[dict[str, ModuleType]]:
     """Import the scripts as they import each other: from their own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
+        for name in SCRIPTS:
+            patch.delitem(sys.modules, name, raising=False)  # folders of tests have some of these names
         yield {name: importlib.import_module(name) for name in SCRIPTS}
     for name in SCRIPTS:
         del sys.modules[name]

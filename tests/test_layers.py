@@ -15,9 +15,8 @@ ROOT = Path(tagweave.__file__).parent
 LAYERS = (
     "errors", "threads", "console", "config", "runs", "trackers", "data", "calibration", "metrics", "encoders",
     "graph", "model", "peers", "tables", "training", "predict", "report", "summary", "steps",
-    "suggest", "audit",
-    "image_dataset", "pipeline", "api", "estimator",
-    "benchmark", "review", "export", "serve", "cli",
+    "suggest", "audit", "image_dataset", "pipeline", "api", "estimator",
+    "benchmark", "review", "export", "serve", "seeing", "cli",
 )  # fmt: skip
 HEAVY = {"torch", "torchvision", "timm", "onnxruntime", "faiss", "matplotlib", "sklearn", "numba"}
 

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from drawn import NAMES, Drawn
 from tagweave.api import Run
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
-from tagweave.predict import Classifier
+from tagweave.predict import Classifier, Views
 
 CLOSE = 1e-5  # float32 sums in another order, through the sigmoid
 
@@ -111,3 +112,83 @@ def test_probabilities_are_calibrated_logits(finished: Run, classifier: Classifi
     logits = classifier.logits(records).astype(np.float64)
     np.testing.assert_allclose(classifier.probabilities(records), classifier.calibration.apply(logits), atol=1e-12)
     assert not np.allclose(classifier.probabilities(records), 1 / (1 + np.exp(-logits)), atol=1e-3)
+
+
+# Views
+
+
+def test_the_mean_over_views_is_that_of_their_probabilities(
+    drawn: Drawn, classifier: Classifier, evaluated: NDArray[np.float64], tmp_path: Path
+) -> None:
+    files = sorted(drawn.images.iterdir())[:4]
+    for file in files:
+        Image.open(file).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / file.name)
+    mirrored, _ = classifier.predict_files(sorted(tmp_path.iterdir()))
+    steps: list[tuple[int, int]] = []
+    both, _ = classifier.predict_files(files, lambda done, total: steps.append((done, total)), Views(flip=True))
+    assert steps[-1] == (8, 8)
+    assert not np.allclose(mirrored, evaluated[:4], atol=1e-4)
+    np.testing.assert_allclose(both, (evaluated[:4] + mirrored) / 2, rtol=0, atol=1e-3)  # edges after the resize
+
+
+def test_scales_round_to_whole_strides_and_keep_the_weights(
+    drawn: Drawn, classifier: Classifier, evaluated: NDArray[np.float64]
+) -> None:
+    files = sorted(drawn.images.iterdir())[:3]
+    larger = classifier.at_scale(1.4)
+    assert larger.built_encoder.preprocessing.size == 96  # 64 x 1.4 is 90
+    assert classifier.at_scale(1.0) is classifier
+    alone, _ = larger.predict_files(files)
+    assert not np.allclose(alone, evaluated[:3], atol=1e-4)
+    both, _ = classifier.predict_files(files, views=Views(scales=(1.0, 1.4)))
+    np.testing.assert_allclose(both, (evaluated[:3] + alone) / 2, rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("scales", ["", "1,", "0", "-1", "a", "inf", "nan"])
+def test_scales_that_are_none(scales: str) -> None:
+    with pytest.raises(InputError, match=r"^Expected --scales to be positive numbers, such as 1,1.25, but got '"):
+        Views.parse(False, scales)
+
+
+# Two files of one training
+
+
+def test_weights_of_another_head_name_both(finished: Run, tmp_path: Path) -> None:
+    about = json.loads((finished.folder / "model" / "model.json").read_text())
+    folder = change(finished, tmp_path, encoder={**about["encoder"], "name": "vgg16_bn"})
+    with pytest.raises(InputError, match=r"for the encoder 'vgg16_bn' that model.json names, but got those for 'effi"):
+        Classifier.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [
+        (("house", "moon", "sea"), r"Expected the 4 classes of the checkpoint .* but got 3: 1 missing \(tree\)\."),
+        (("house", "moon", "sea", "tree", "car"), r"but got 5: 1 new \(car\)\."),
+        (("moon", "house", "sea", "tree"), r"but got 4: the same ones in another order\."),
+    ],
+)
+def test_a_class_list_that_differs_from_the_checkpoint(
+    classes: tuple[str, ...], text: str, finished: Run, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=text):
+        Classifier.load(change(finished, tmp_path, classes=classes))
+
+
+def test_weights_that_do_not_fit_the_settings(finished: Run, tmp_path: Path) -> None:
+    about = json.loads((finished.folder / "model" / "model.json").read_text())
+    folder = change(finished, tmp_path, model={**about["model"], "width": 33})
+    with pytest.raises(InputError, match=r"to fit the settings of model.json beside it, but got: Error.* Keep the two"):
+        Classifier.load(folder)
+
+
+def test_attention_names_the_strides_of_its_stages(classifier: Classifier, finished: Run) -> None:
+    from tagweave.console import Console
+    from tagweave.steps.job import Job
+    from tagweave.steps.stored import load_collection, open_records
+
+    cache, positions = open_records(Job.load(finished.folder, Console(True)), load_collection(finished.folder)[0])
+    looks = classifier.attention(cache.records(positions[:3]))
+    assert [stride for stride, _ in looks] == [8, 16, 32]
+    for _, weights in looks:
+        np.testing.assert_allclose(weights.sum(axis=(1, 2)), 1.0, rtol=CLOSE)

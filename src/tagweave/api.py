@@ -17,7 +17,7 @@ from tagweave.data.images import find_images
 from tagweave.data.manifest import Quarantined
 from tagweave.errors import InputError
 from tagweave.pipeline import run as run_job
-from tagweave.predict import Classifier
+from tagweave.predict import Classifier, Views
 from tagweave.runs import read_json
 from tagweave.steps.job import Job
 
@@ -70,15 +70,27 @@ class Run:
         content: dict[str, Any] = read_json(self.folder / "metrics.json")
         return content
 
-    def predict(self, images: Path | str | Sequence[Path | str], progress: Progress | None = None) -> Predictions:
+    def predict(
+        self,
+        images: Path | str | Sequence[Path | str],
+        progress: Progress | None = None,
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
+    ) -> Predictions:
         """Score a folder of images, or a list of files.
+
+        Args:
+            images: what to score.
+            progress: called with the number done and the number of all.
+            flip: take the mean with the mirrored images' probabilities.
+            scales: take the mean over inputs of these sides, over the trained one.
 
         Raises:
             InputError: no trained model, or nothing to score.
         """
         classifier = self.classifier
-        names, files, unseen = _list_images(images)
-        probabilities, reasons = classifier.predict_files(files, progress)
+        names, files, unseen = list_images(images)
+        probabilities, reasons = classifier.predict_files(files, progress, Views(flip, tuple(scales)))
         good = [row for row in range(len(files)) if row not in reasons]
         bad = [Quarantined(names[row], reason) for row, reason in reasons.items()]
         if not good:
@@ -104,7 +116,12 @@ class Run:
         return audit_run(self.folder, count, error_share, with_test)
 
 
-def _list_images(images: Path | str | Sequence[Path | str]) -> tuple[list[str], list[Path], list[Quarantined]]:
+def list_images(images: Path | str | Sequence[Path | str]) -> tuple[list[str], list[Path], list[Quarantined]]:
+    """Return names, files and what could not be entered, of an image, a folder of images or a list of files.
+
+    Raises:
+        InputError: nothing is there, or no image.
+    """
     if not isinstance(images, str | Path):
         files = [Path(image) for image in images]
         return [str(image) for image in images], files, []

@@ -18,6 +18,7 @@ from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
 from tagweave.export.commands import export
 from tagweave.review.commands import review
+from tagweave.seeing.commands import attention, describe, plots
 from tagweave.serve.commands import serve
 from tagweave.suggest.commands import suggest
 
@@ -42,7 +43,9 @@ Voc = Annotated[
 ]
 Format = Annotated[str | None, typer.Option(help=FORMAT_HELP, show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME by default", show_default=False)]
-Preset = Annotated[str | None, typer.Option(help="fast, paper or tiny; fast when absent", show_default=False)]
+Preset = Annotated[
+    str | None, typer.Option(help="fast, paper, paper-frozen or tiny; fast when absent", show_default=False)
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file over the preset", show_default=False)]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
 LabelWords = Annotated[
@@ -118,7 +121,7 @@ for _step, _about, _example in (
 ):  # fmt: skip
     _register(_step, _about, _example)
 
-for _command in (suggest, audit, review, export, serve, convert, data):
+for _command in (suggest, audit, review, export, serve, attention, plots, describe, convert, data):
     app.command()(_command)
 app.add_typer(benchmark)
 
@@ -188,6 +191,8 @@ def predict(
     run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="mean with the mirrored images")] = False,
+    scales: Annotated[str, typer.Option(help="mean over inputs of these sides, such as 1,1.25")] = "1",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -197,13 +202,15 @@ def predict(
     """
     from tagweave.api import Run
     from tagweave.console import Console
+    from tagweave.predict import Views
     from tagweave.tables import predicted_writer, write_predicted_file
 
+    views = Views.parse(flip, scales)
     if out is not None:
         predicted_writer(out)  # a suffix that is not known is told before the work
     console = Console(quiet)
     with console.progress("predict", "images") as progress:
-        scored = Run(run).predict(images, progress)
+        scored = Run(run).predict(images, progress, views.flip, views.scales)
     if out is not None:
         write_predicted_file(out, scored.images, scored.names, scored.probabilities, scored.thresholds)
         console.say(f"{len(scored.images):,} images scored, written to {out}")

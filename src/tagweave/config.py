@@ -96,10 +96,20 @@ class ModelConfig(Section):
         "rarl",
     ] = Field("mscnn_lce", description="which system maps stage maps to labels")
     width: int = Field(256, ge=1, description="width of g and of every attended vector")
+    stages: tuple[int, ...] | None = Field(
+        None, min_length=1, description="stages in use, 1 the finest, -1 the coarsest; all when absent"
+    )
+    global_vector: Literal["pooled", "convolutions"] = Field(
+        "pooled", description="g from the pooled feature, or from two convolutions on the coarsest map (the paper's)"
+    )
+    attention: bool = Field(True, description="false: the positions of a stage are averaged")
     compatibility: Literal["additive", "dot"] = Field("additive", description="of a local vector and g (eq. 3)")
     normalisation: Literal["softmax", "sigmoid"] = Field("softmax", description="of attention over positions (eq. 4)")
     append: Literal["none", "g", "pooled"] = Field("pooled", description="what joins the attended vectors in F")
-    fusion: Literal["mfb", "dot", "none"] = Field("mfb", description="none: averaged per-stage classifiers alone")
+    gcn: bool = Field(True, description="label embeddings from the co-occurrence graph; mfb and dot need them")
+    fusion: Literal["mfb", "dot", "linear", "none"] = Field(
+        "mfb", description="linear: one layer on F, no GCN; none: averaged per-stage classifiers alone"
+    )
     m: int = Field(358, ge=1, description="fusion width")
     g: int = Field(2, ge=1, description="group size of the sum-pooling; divides m")
     signed_sqrt: bool = Field(True, description="signed square root of the fused vector")
@@ -107,7 +117,9 @@ class ModelConfig(Section):
     fusion_dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the sum-pooling")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout on F")
     prior: bool = Field(True, description="start every label at its known rate")
-    gcn_widths: tuple[int, ...] = Field((512, 1024), min_length=1, description="widths of the GCN's layers")
+    gcn_widths: tuple[int, ...] = Field(
+        (512, 1024), min_length=1, max_length=4, description="widths of the GCN's layers"
+    )
     word_vectors: str = Field("glove50", description="glove50, one-hot, random, or a file")
     label_words: dict[str, str] = Field({}, description="other words for some labels")
     phi: float = Field(0.1, ge=0, le=1, description="smallest P(j | i) that links two labels")
@@ -117,6 +129,23 @@ class ModelConfig(Section):
     beam: int = Field(4, ge=1, description="paths that cnn_rnn and order_free_rnn keep in their search")
     longest: int = Field(8, ge=1, description="most labels on a path of cnn_rnn and order_free_rnn")
     regions: int = Field(5, ge=1, description="regions that rdar and rarl look at")
+    counts: Literal["given", "propagated"] = Field(
+        "given", description="co-occurrence of given labels, or of calibrated propagated ones too"
+    )
+
+    @property
+    def embeds_labels(self) -> bool:
+        """Whether the network has a label GCN."""
+        return self.gcn and self.fusion in ("mfb", "dot")
+
+    @model_validator(mode="after")
+    def _fusion_has_its_embeddings(self) -> ModelConfig:
+        if self.head == "mscnn_lce" and not self.gcn and self.fusion in ("mfb", "dot"):
+            raise ValueError(
+                f"expected a GCN with fusion '{self.fusion}', which joins the image with the label embeddings that the "
+                "GCN makes, but got gcn false; set model.fusion=linear (or none), or leave the GCN on"
+            )
+        return self
 
     @model_validator(mode="after")
     def _groups_fit(self) -> ModelConfig:
@@ -167,7 +196,19 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
 
-# Differences from the defaults. `paper` keeps the paper's choices where the frozen regime has them.
+PAPER_GRAPH = {"features": "average", "pca": 0, "k": 50, "strength": "wcn", "rounds": 3, "teacher": False}
+PAPER_MODEL = {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0}
+PAPER_TRAIN = {
+    "epochs": 25, "batch": 32, "optimiser": "sgd", "learning_rate": 0.001, "weight_decay": 1e-4, "clip": 10.0,
+    "ema": 0.0, "loss": "weighted_bce", "auxiliary": 1.0, "targets": "decided", "patience": 25, "network_share": 1.0,
+}  # fmt: skip
+
+# Differences from the defaults.
+# `paper`: VGG-16-BN at 448 px with all positions of its stages, two further convolutions, F of 3 x 512. Needs VGG's
+# published weights (from a hub, or encoder.weights=FILE) and is made for training end to end on a GPU: 10 MB of maps
+# an image where they are cached.
+# `paper-frozen`: the paper's propagation, widths and losses on the installed default encoder, for a CPU; its rate is
+# higher because only the head learns.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
     "tiny": {
@@ -176,14 +217,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "encoder": {"size": 96, "map_side": 7},
     },
     "paper": {
-        "graph": {"features": "average", "pca": 0, "k": 50, "strength": "wcn", "rounds": 3, "teacher": False},
-        "model": {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0},
-        "train": {
-            "epochs": 25, "batch": 32, "optimiser": "sgd", "learning_rate": 0.01, "ema": 0.0, "loss": "weighted_bce",
-            "auxiliary": 1.0, "targets": "decided", "patience": 25, "network_share": 1.0,
-        },
+        "encoder": {"name": "vgg16_bn", "size": 448, "map_side": 112},
+        "graph": PAPER_GRAPH,
+        "model": {**PAPER_MODEL, "global_vector": "convolutions"},
+        "train": PAPER_TRAIN,
     },
-}  # fmt: skip
+    "paper-frozen": {
+        "graph": PAPER_GRAPH,
+        "model": PAPER_MODEL,
+        "train": {**PAPER_TRAIN, "learning_rate": 0.01},
+    },
+}
 
 
 def build_config(

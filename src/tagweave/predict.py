@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from tagweave.config import EncoderConfig, ModelConfig
 from tagweave.encoders.backbones import Encoder, Layout, build_encoder
 from tagweave.encoders.cache import cache_folder
 from tagweave.encoders.extract import encode_files
-from tagweave.encoders.runners import build_runner
+from tagweave.encoders.runners import Runner, build_runner
 from tagweave.errors import InputError
 from tagweave.runs import read_json, write_json
 
@@ -25,6 +25,34 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Views:
+    """Say which views of an image are scored; the mean of their probabilities is what counts.
+
+    Attributes:
+        flip: the mirrored image too.
+        scales: sides of the input over the trained one, rounded to whole strides.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def parse(cls, flip: bool, scales: str) -> Views:
+        """Read ``1,1.25``.
+
+        Raises:
+            InputError: not positive numbers, or none.
+        """
+        try:
+            values = tuple(float(part) for part in scales.split(","))
+        except ValueError:
+            values = ()
+        if not values or not all(0 < value < float("inf") for value in values):
+            raise InputError(f"Expected --scales to be positive numbers, such as 1,1.25, but got '{scales}'.")
+        return cls(flip, values)
 
 
 @dataclass(frozen=True)
@@ -54,7 +82,8 @@ class Classifier:
         from tagweave.training.checkpoint import save_state
 
         self.head.fold()  # type: ignore[operator]
-        save_state(folder / "model.safetensors", self.head)
+        whose = {"head": self.model.head, "encoder": self.encoder.name, "classes": list(self.names)}
+        save_state(folder / "model.safetensors", self.head, whose)
         about = {
             "format": FORMAT, "tagweave": __version__, "classes": list(self.names),
             "thresholds": self.thresholds.tolist(), "calibration": self.calibration.to_json(),
@@ -68,10 +97,10 @@ class Classifier:
         """Read what ``save`` wrote.
 
         Raises:
-            InputError: no model there, or one of another format.
+            InputError: no model there, one of another format, or weights of another head, encoder or class list.
         """
         from tagweave.peers.registry import restore_head
-        from tagweave.training.checkpoint import load_state
+        from tagweave.training.checkpoint import load_about, load_state
 
         path = folder / "model.json"
         if not path.is_file():
@@ -81,7 +110,15 @@ class Classifier:
             raise InputError(f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}.")
         layout = _layout(about["layout"])
         model = ModelConfig.model_validate(about["model"])
-        head = restore_head(model, layout, len(about["classes"]), load_state(folder / "model.safetensors"))
+        weights = folder / "model.safetensors"
+        _require_same(load_about(weights), about, model)
+        try:
+            head = restore_head(model, layout, len(about["classes"]), load_state(weights))
+        except RuntimeError as error:
+            raise InputError(
+                f"Expected {weights} to fit the settings of model.json beside it, but got: "
+                f"{' '.join(str(error).split())[:300]} ... Keep the two files of one training together."
+            ) from error
         return cls(
             names=tuple(about["classes"]),
             thresholds=np.array(about["thresholds"]),
@@ -120,16 +157,62 @@ class Classifier:
         with torch.inference_mode():
             return self.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features)).logits.numpy()
 
+    def attention(self, records: NDArray[np.float16]) -> list[tuple[int, NDArray[np.float32]]]:
+        """Return where the head looks: of each stage in use its stride and weights (B, H, W), each image's of sum 1."""
+        import torch
+
+        from tagweave.model.build import stages_in_use
+
+        maps, features = self.layout.split(records.astype(np.float32))
+        with torch.inference_mode():
+            found = self.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features)).attention
+        use = stages_in_use(self.model, len(self.layout.strides)) if found else ()
+        shares = [(a / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12)).float().numpy() for a in found]
+        return [(self.layout.strides[place], weights) for place, weights in zip(use, shares, strict=True)]
+
+    def at_scale(self, scale: float) -> Classifier:
+        """Return the classifier for inputs of another size, with the same weights.
+
+        Raises:
+            InputError: the encoder does not take the size, or its weights are not the ones of the training.
+        """
+        if scale == 1.0:
+            return self
+        own = self.built_encoder
+        stride = own.layout.strides[-1]
+        settings = self.encoder.model_copy(
+            update={"size": max(1, round(scale * own.preprocessing.size / stride)) * stride}
+        )
+        encoder = build_encoder(**settings.model_dump())
+        scaled = replace(self, encoder=settings, encoder_key=encoder.key, layout=encoder.layout)
+        vars(scaled)["built_encoder"] = encoder  # what the cached property would build again
+        return scaled
+
     def predict_files(
-        self, files: list[Path], progress: Callable[[int, int], None] | None = None
+        self, files: list[Path], progress: Callable[[int, int], None] | None = None, views: Views | None = None
     ) -> tuple[NDArray[np.float64], dict[int, str]]:
-        """Score image files in one streaming pass.
+        """Score image files, in one streaming pass for each view.
 
         Returns:
             probabilities (N, C), NaN in the rows that could not be read; and the reasons by row number.
         """
+        views = views or Views()
+        wanted = [(scale, flip) for scale in views.scales for flip in ((False, True) if views.flip else (False,))]
+        total = np.zeros((len(files), len(self.names)))
+        reasons: dict[int, str] = {}
+        for number, (scale, flip) in enumerate(wanted):
+            report = None if progress is None else partial(_report, progress, number, len(wanted))
+            probabilities, bad = self.at_scale(scale)._score_files(files, report, flip)
+            total += probabilities
+            reasons |= bad
+        return total / len(wanted), reasons
+
+    def _score_files(
+        self, files: list[Path], progress: Callable[[int, int], None] | None, flip: bool
+    ) -> tuple[NDArray[np.float64], dict[int, str]]:
         encoder = self.built_encoder
-        runner = build_runner(encoder, cache_folder(encoder))
+        straight = build_runner(encoder, cache_folder(encoder))
+        runner: Runner = (lambda pixels: straight(np.ascontiguousarray(pixels[:, :, ::-1]))) if flip else straight
         probabilities = np.full((len(files), len(self.names)), np.nan)
         reasons: dict[int, str] = {}
         done = 0
@@ -141,6 +224,35 @@ class Classifier:
             if progress:
                 progress(done, len(files))
         return probabilities, reasons
+
+
+def _report(progress: Callable[[int, int], None], number: int, views: int, done: int, files: int) -> None:
+    """Tell the progress of one view as a part of all."""
+    progress(number * files + done, views * files)
+
+
+def _require_same(weights: dict[str, Any], about: dict[str, Any], model: ModelConfig) -> None:
+    """Compare what the weights say of themselves with model.json."""
+    encoder = about["encoder"]["name"]
+    for what, wanted in (("head", model.head), ("encoder", encoder)):
+        if weights.get(what, wanted) != wanted:
+            raise InputError(
+                f"Expected model.safetensors to hold the weights for the {what} '{wanted}' that model.json names, but "
+                f"got those for '{weights[what]}'. Keep the two files of one training together."
+            )
+    classes, own = list(about["classes"]), weights.get("classes", about["classes"])
+    if own != classes:
+        added, missing = [n for n in classes if n not in own], [n for n in own if n not in classes]
+        changes = [
+            f"{len(part)} {word} ({', '.join(part[:5])})"
+            for part, word in ((added, "new"), (missing, "missing"))
+            if part
+        ]
+        raise InputError(
+            f"Expected the {len(own)} classes of the checkpoint in their order in model.json, but got {len(classes)}: "
+            f"{', '.join(changes) or 'the same ones in another order'}. The weights know their own classes only; run "
+            "'tagweave fit' with the labels that are wanted."
+        )
 
 
 def _layout(content: dict[str, Any]) -> Layout:

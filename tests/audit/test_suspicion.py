@@ -25,11 +25,20 @@ def matrix(values: list[list[int]], known: list[list[int]] | None = None) -> Lab
 
 def test_bayes_rule_by_hand() -> None:
     labels = matrix([[1], [0], [0], [0]])  # r = 1/4, so a = e / 3
-    wrong = wrongness(np.array([[0.1], [0.9], [0.2], [0.5]]), labels, error_share=0.06)
-    present = 0.02 * 0.9 / (0.02 * 0.9 + 0.94 * 0.1)
+    wrong = wrongness(np.array([[0.3], [0.9], [0.2], [0.5]]), labels, error_share=0.06)
+    present = 0.02 * 0.7 / (0.02 * 0.7 + 0.94 * 0.3)
     absent = [0.06 * p / (0.06 * p + 0.98 * (1 - p)) for p in (0.9, 0.2, 0.5)]
     assert wrong.ravel().tolist() == pytest.approx([present, *absent])
-    assert ranked(wrong, labels).tolist() == [[1, 0], [0, 0], [3, 0], [2, 0]]
+    assert ranked(wrong, labels).tolist() == [[1, 0], [3, 0], [0, 0], [2, 0]]
+
+
+def test_the_only_positive_of_a_label_is_no_clear_error() -> None:
+    """Four images show 1 / 6 at the least; the same claim of a label with two positives stands as it is."""
+    labels = matrix([[1, 1], [0, 1], [0, 0], [0, 0]])
+    wrong = wrongness(np.full((4, 2), 0.001), labels)
+    false = 0.05 * (3 / 8) / (5 / 8)
+    expected = [false * (1 - p) / (false * (1 - p) + 0.95 * p) for p in (1 / 6, 0.001)]
+    assert wrong[0].tolist() == pytest.approx(expected)
 
 
 def test_unknown_cells_are_never_suspects() -> None:

@@ -184,8 +184,23 @@ def test_wrong_weight_files_name_the_file_and_the_trouble(tmp_path: Path) -> Non
     other = tmp_path / "other.safetensors"
     save_file(timm.create_model("test_byobnet").state_dict(), other)
     text = problem("test_resnet", weights=str(other))
-    assert text.startswith(f"Expected {other} to hold the weights of 'test_resnet', but got: ")
+    assert text.startswith(
+        f"Expected {other} to hold the weights of 'test_resnet', but got those of another model (it "
+    )
     assert "Missing key(s)" in text
+    assert text.endswith(
+        "Give the right file with --set encoder.weights=FILE, or name its architecture with --set encoder.name=NAME."
+    )
+
+
+def test_weights_of_another_architecture_name_both(tmp_path: Path) -> None:
+    path = tmp_path / "resnet18.pth"
+    torch.save(timm.create_model("resnet18").state_dict(), path)
+    for name in ("efficientnet_lite0", "test_vit"):
+        assert (
+            f"'{ {'efficientnet_lite0': 'tf_efficientnet_lite0'}.get(name, name) }', but got those of a ResNet (it "
+            in (problem(name, size=64, weights=str(path)))
+        )
 
 
 def test_a_weight_file_runs_no_code(tmp_path: Path) -> None:
@@ -206,8 +221,9 @@ def test_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "create_model", unreachable)
     assert problem("test_resnet") == (
         "Expected to fetch the published weights of 'test_resnet', but got ConnectionError: no route to host. "
-        "Give a local file with encoder.weights=FILE, use encoder.name=efficientnet_lite0, whose weights are "
-        "installed, or encoder.weights=random to try the code."
+        "Give a local file with --set encoder.weights=FILE, use --set encoder.name=efficientnet_lite0, whose "
+        "weights are installed (--preset paper-frozen has it with the paper's settings), or --set "
+        "encoder.weights=random to try the code."
     )
 
 

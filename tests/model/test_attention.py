@@ -87,6 +87,10 @@ class TestAnyRule:
             assert torch.isfinite(found).all()
             torch.testing.assert_close(found, expected, atol=ALGEBRA, rtol=0)
 
+    def test_gradients_are_those_of_small_steps(self, compatibility: str, normalisation: str) -> None:
+        attention, stage, g = attention_case(compatibility, normalisation, True)
+        assert torch.autograd.gradcheck(attention, [stage.requires_grad_(), g.requires_grad_()])
+
     def test_follows_a_permutation_of_the_positions(self, compatibility: str, normalisation: str) -> None:
         attention, stage, g = attention_case(compatibility, normalisation)
         weights, attended = attention(stage, g)

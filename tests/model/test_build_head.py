@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tagweave.config import PRESETS, ModelConfig, build_config
 from tagweave.encoders.backbones import Layout
+from tagweave.errors import InputError
 from tagweave.model.build import build_mscnn_lce
 from tagweave.model.inputs import HeadInputs, LabelFacts
 from tagweave.model.mscnn_lce import MSCNNLCE
@@ -40,7 +41,10 @@ def build(config: ModelConfig, maps: list[Tensor], features: Tensor, rates: Any 
 SWITCHES: tuple[dict[str, Any], ...] = (
     {}, {"append": "none"}, {"append": "g"}, {"append": "pooled"}, {"fusion": "dot"}, {"fusion": "none"},
     {"prior": False}, {"compatibility": "dot", "normalisation": "sigmoid"}, {"gcn_widths": (4,)},
-    {"signed_sqrt": False, "l2": False}, {"normalise": "columns"},
+    {"signed_sqrt": False, "l2": False}, {"normalise": "columns"}, {"gcn_widths": (4, 5, 6, 7)},
+    {"global_vector": "convolutions"}, {"attention": False}, {"stages": (-1,)}, {"stages": (3, 1), "append": "g"},
+    {"fusion": "linear"}, {"fusion": "linear", "gcn": False, "prior": False}, {"fusion": "none", "gcn": False},
+    {"stages": (2,), "attention": False, "fusion": "linear", "global_vector": "convolutions", "append": "none"},
 )  # fmt: skip
 
 
@@ -104,3 +108,71 @@ def test_folding_leaves_the_label_side_out_of_the_state() -> None:
     head.fold()
     assert not any(name.startswith("gcn.") for name in head.state_dict())
     assert head.state_dict()["label_projection"].shape == (LABELS, SMALL["m"])
+
+
+def test_a_head_reads_the_stages_in_use_only() -> None:
+    torch.manual_seed(0)
+    maps, features = sample()
+    head = build(ModelConfig(**SMALL, stages=(-1, 1)), maps, features).eval()
+    assert head.use == (0, 2)
+    before = head(maps, features)
+    assert [tuple(a.shape) for a in before.attention] == [(12, 6, 6), (12, 2, 2)]
+    maps[1] = maps[1] + 1.0
+    torch.testing.assert_close(head(maps, features).logits, before.logits)
+    for place in (0, 2):
+        changed = [m + (number == place) * torch.randn_like(m) for number, m in enumerate(maps)]
+        assert not torch.allclose(head(changed, features).logits, before.logits)
+
+
+@pytest.mark.parametrize("stages", [(0,), (4,), (-4,), (1, 9)])
+def test_stages_that_the_encoder_does_not_have(stages: tuple[int, ...]) -> None:
+    text = (
+        rf"^Expected model.stages to name some of the encoder's 3 stages, 1 \(finest\) to 3 .* but got \{list(stages)}"
+    )
+    with pytest.raises(InputError, match=text.replace("]", r"\]")):
+        build(ModelConfig(**SMALL, stages=stages), *sample())
+
+
+def test_a_stage_named_twice() -> None:
+    with pytest.raises(InputError, match=r"^Expected every stage once in model.stages, but got \[3, -1\]\.$"):
+        build(ModelConfig(**SMALL, stages=(3, -1)), *sample())
+
+
+@pytest.mark.parametrize("fusion", ["mfb", "dot"])
+def test_fusion_without_the_gcn_is_an_error_that_says_why(fusion: str) -> None:
+    text = (
+        f"expected a GCN with fusion '{fusion}', which joins the image with the label embeddings that the GCN makes, "
+        "but got gcn false; set model.fusion=linear"
+    )
+    with pytest.raises(InputError, match=text):
+        build_config(model={"gcn": False, "fusion": fusion})
+
+
+def test_linear_fusion_is_one_layer_on_the_feature() -> None:
+    maps, features = sample()
+    head = build(ModelConfig(**SMALL, fusion="linear", append="none", dropout=0.0), maps, features).eval()
+    assert head.gcn is None
+    g = head.dense(head.pooled(features))
+    feature = torch.cat([stage(m, g)[1] for stage, m in zip(head.stages, maps, strict=True)], dim=1)
+    expected = feature @ head.fusion.weight.T + head.prior
+    torch.testing.assert_close(head(maps, features).logits, expected)
+
+
+def test_attention_off_is_the_average_over_positions() -> None:
+    maps, features = sample()
+    head = build(ModelConfig(**SMALL, attention=False), maps, features).eval()
+    assert head(maps, features).attention == ()
+    for stage, m in zip(head.stages, maps, strict=True):
+        ready = (m - stage.channel_mean.view(1, -1, 1, 1)) / stage.channel_std.view(1, -1, 1, 1)
+        local = torch.einsum("bchw,ec->behw", ready, stage.projection.weight) + stage.projection.bias.view(1, -1, 1, 1)
+        torch.testing.assert_close(stage(m, features)[1], local.mean(dim=(2, 3)), atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_of_the_whole_head_are_those_of_small_steps() -> None:
+    torch.manual_seed(0)
+    maps, features = sample(2)
+    config = ModelConfig(**SMALL, global_vector="convolutions", compatibility="dot", append="g", dropout=0.0)
+    head = build(config, maps, features).double().eval()
+    inputs = [m[:, :, :3, :3].double().requires_grad_() for m in maps]
+    pooled = features.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda *x: tuple(head(list(x[:3]), x[3])[:2]), [*inputs, pooled])

@@ -15,6 +15,7 @@ from tagweave.model.cooccurrence import (
     conditional_probability,
     cooccurrence_counts,
     cooccurrence_matrix,
+    expected_conditional,
     normalised_adjacency,
 )
 
@@ -127,3 +128,31 @@ class TestNormalisedAdjacency:
     def test_equal_to_loops(self) -> None:
         matrix = cooccurrence_matrix(conditional_probability(random_labels(3, 0.8)))
         assert_allclose(normalised_adjacency(matrix), reference.a_hat_reference(matrix), atol=FLOAT32, rtol=0)
+
+
+class TestExpectedConditional:
+    def test_equal_to_loops(self) -> None:
+        generator = np.random.default_rng(3)
+        probabilities, known = generator.random((25, 5)), generator.random((25, 5)) < 0.7
+        known[:, 4] = False
+        found = expected_conditional(probabilities, known)
+        assert_allclose(found, reference.expected_reference(probabilities, known), rtol=ALGEBRA)
+
+    def test_of_given_labels_it_is_the_plain_one(self) -> None:
+        labels = random_labels(4, 0.6)
+        found = expected_conditional(labels.values.astype(np.float32), labels.known)
+        assert_allclose(found, conditional_probability(labels), rtol=ALGEBRA)
+
+    def test_by_hand(self) -> None:
+        # Label a is sure in one image and half sure in the other; b is sure where a is, and does not count elsewhere.
+        found = expected_conditional(np.array([[1.0, 1.0], [0.5, 0.9]]), np.array([[True, True], [True, False]]))
+        assert_allclose(found, [[1, 1], [1, 1]])
+        found = expected_conditional(np.array([[1.0, 1.0], [0.5, 0.0]]), np.ones((2, 2), bool))
+        assert_allclose(found, [[1, 1 / 1.5], [1, 1]])
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.1, 0.4])
+def test_columns_are_normalised_as_ml_gcn_does(phi: float) -> None:
+    conditional = conditional_probability(random_labels(5, 1.0))
+    found = cooccurrence_matrix(conditional, phi, 0.25, by="columns")
+    assert_allclose(found, reference.ml_gcn_reference(conditional, phi, 0.25), rtol=ALGEBRA)

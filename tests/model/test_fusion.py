@@ -13,6 +13,7 @@ from torch import Tensor
 from references import model as reference
 from tagweave.errors import InputError
 from tagweave.model import fusion as fusion_module
+from tagweave.model import rooted_scores
 from tagweave.model.fusion import DotFusion, MFBFusion
 
 ALGEBRA = 1e-10  # float64 sums of a few dozen terms of order 1, in another order
@@ -79,6 +80,7 @@ class TestMFBFusion:
         self, values: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fusion, feature, embeddings = mfb_case()
+        fusion.eval()
         inputs = [feature.requires_grad_(), *fusion.parameters()]
         results, held = [], []
         fuse = MFBFusion._fuse
@@ -97,6 +99,23 @@ class TestMFBFusion:
         assert held[0] == 4 * 12 * 6
         assert sum(held[1:]) == 4 * 12 * 6
         assert max(held[1:]) <= max(values, 4 * 12)  # one label at least
+
+    @pytest.mark.parametrize("values", [1, 6 * 12, 10**6])
+    @pytest.mark.parametrize("g", [1, 2, 3])
+    def test_the_fast_way_has_the_values_and_the_gradients_of_the_plain_one(
+        self, g: int, values: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rooted_scores, "CACHE_VALUES", values)
+        fusion, feature, embeddings = mfb_case(g)
+        feature[2] = 0.0  # its norm is at the floor
+        feature[3] *= 1e-15
+        inputs = [feature.requires_grad_(), embeddings.requires_grad_(), *fusion.parameters()]
+        results = []
+        for training in (True, False):
+            logits = fusion.train(training)(feature, fusion.project_labels(embeddings))
+            results.append((logits, *torch.autograd.grad(logits.sin().sum(), inputs)))
+        for fast, plain in zip(*results, strict=True):
+            torch.testing.assert_close(fast, plain, atol=ALGEBRA, rtol=1e-9)
 
     @pytest.mark.parametrize(("signed_sqrt", "l2"), SWITCHES)
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
@@ -128,8 +147,9 @@ class TestMFBFusion:
             # float16 carries three digits, and the root's slope magnifies what U F loses where it nearly vanishes
             assert torch.cosine_similarity(half.flatten(), exact.flatten(), dim=0) > 0.999
 
-    def test_gradients_are_those_of_small_steps(self) -> None:
-        fusion, feature, embeddings = mfb_case()
+    @pytest.mark.parametrize(("signed_sqrt", "l2"), SWITCHES)
+    def test_gradients_are_those_of_small_steps(self, signed_sqrt: bool, l2: bool) -> None:
+        fusion, feature, embeddings = mfb_case(2, signed_sqrt, l2)
         assert torch.autograd.gradcheck(
             lambda f, e: fusion(f, fusion.project_labels(e)), [feature.requires_grad_(), embeddings.requires_grad_()]
         )

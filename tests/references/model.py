@@ -77,6 +77,63 @@ def attention_reference(
     return attention, attended
 
 
+def convolution_block_reference(
+    x: Array, kernel: Array, scale: Array, shift: Array, mean: Array, variance: Array, eps: float
+) -> Array:
+    """Return 2x2 max-pooling of relu(batch norm of the 3x3 convolution of x), by fixed statistics (METHOD §2).
+
+    Zeros stand around x; the last window of an odd side holds what is left. x (B, Ch, H, W), kernel (E, Ch, 3, 3), the
+    other four (E,). Returns (B, E, ceil(H / 2), ceil(W / 2)).
+    """
+    batch, channels, height, width = x.shape
+    out = np.full((batch, len(kernel), -(-height // 2), -(-width // 2)), -np.inf)
+    for b, e, row, column in np.ndindex(batch, len(kernel), height, width):
+        total = math.fsum(
+            float(kernel[e, c, dy + 1, dx + 1] * x[b, c, row + dy, column + dx])
+            for c in range(channels)
+            for dy in (-1, 0, 1)
+            for dx in (-1, 0, 1)
+            if 0 <= row + dy < height and 0 <= column + dx < width
+        )
+        value = max(0.0, scale[e] * (total - mean[e]) / math.sqrt(variance[e] + eps) + shift[e])
+        out[b, e, row // 2, column // 2] = max(out[b, e, row // 2, column // 2], value)
+    return out
+
+
+def ml_gcn_reference(conditional: Array, phi: float, lam: float, theta: float = 1e-6) -> Array:
+    """Return M (C, C) normalised as ML-GCN does (Chen et al. 2019): links into a label sum to lam at most.
+
+    M_ij = lam P'_ij / (sum over i' ≠ j of P'_i'j + theta) where P'_ij >= phi, else 0; M_ii = 1.
+    """
+    labels = range(len(conditional))
+    graph = np.eye(len(conditional))
+    for i in labels:
+        for j in labels:
+            if i != j and conditional[i, j] >= phi:
+                column = math.fsum(conditional[k, j] for k in labels if k != j)
+                graph[i, j] = lam * conditional[i, j] / (column + theta)
+    return graph
+
+
+def expected_reference(probabilities: Array, known: Mask) -> Array:
+    """Return P' (C, C), the ratio of expected counts over all draws of the labels, each independent given its image.
+
+    E[images with i and j] / E[images with i in which j counts], both cells counting; 0 without any.
+    """
+    images, labels = probabilities.shape
+    found = np.zeros((labels, labels))
+    for i in range(labels):
+        for j in range(labels):
+            both, some = [], []
+            for n in range(images):
+                if known[n, i] and known[n, j]:
+                    p, q = float(probabilities[n, i]), float(probabilities[n, j])
+                    both.append(p if i == j else p * q)
+                    some.append(p)
+            found[i, j] = math.fsum(both) / math.fsum(some) if math.fsum(some) else 0.0
+    return found
+
+
 def cooccurrence_reference(
     values: NDArray[np.generic], known: Mask, phi: float = 0.1, lam: float = 0.25, theta: float = 1e-6
 ) -> tuple[Array, Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -82,3 +83,14 @@ def test_frozen_parameters_are_left_out() -> None:
     layer.bias.requires_grad_(False)
     (group,) = build_optimiser(layer, config()).param_groups
     assert [parameter.shape for parameter in group["params"]] == [(2, 3)]
+
+
+def test_buffers_of_the_average_are_the_current_ones() -> None:
+    head = nn.BatchNorm1d(3)
+    average = copy.deepcopy(head)
+    head(torch.randn(8, 3) + 5.0)
+    update_average(average, head, 100, 0.99)
+    assert average.running_mean is not None
+    assert head.running_mean is not None
+    torch.testing.assert_close(average.running_mean, head.running_mean)
+    assert int(average.num_batches_tracked or 0) == 1

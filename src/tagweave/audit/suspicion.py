@@ -23,6 +23,8 @@ def wrongness(held_out: NDArray[np.floating], labels: LabelMatrix, error_share: 
     as present (so that both errors are equally many), Bayes' rule says of a given cell
     present: a (1 - p) / (a (1 - p) + (1 - e) p), absent: e p / (e p + (1 - a) (1 - p)).
     Within each kind the order is that of the contrary's probability; e decides how the kinds mix, and what is claimed.
+    The only known positive of a label was judged by images that all lack it: n of them show no less than 1 / (n + 2)
+    (Laplace), so that its p is not taken to be lower.
 
     Args:
         held_out: p (n, C), calibrated. labels: Y and O (n, C).
@@ -37,6 +39,8 @@ def wrongness(held_out: NDArray[np.floating], labels: LabelMatrix, error_share: 
     share = labels.positives.sum() / max(int(labels.known.sum()), 1)
     false = min(error_share * share / max(1.0 - share, CERTAIN), 0.5)
     p = np.clip(np.where(labels.known, held_out, 0.5).astype(np.float64), CERTAIN, 1.0 - CERTAIN)
+    single = labels.values & (labels.positives == 1)
+    p = np.where(single, np.maximum(p, 1.0 / (labels.known.sum(axis=0) + 2.0)), p)
     present = false * (1 - p) / (false * (1 - p) + (1 - error_share) * p)
     absent = error_share * p / (error_share * p + (1 - false) * (1 - p))
     return np.where(labels.known, np.where(labels.values, present, absent), 0.0)

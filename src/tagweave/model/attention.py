@@ -77,3 +77,25 @@ class StageAttention(nn.Module):
         summed = torch.bmm(x, weights.unsqueeze(2)).squeeze(2)  # (B, channels)
         attended = summed @ matrix.T + weights.sum(dim=1, keepdim=True) * bias
         return weights.view(-1, *stage.shape[2:]), attended
+
+
+class StageAverage(nn.Module):
+    """Attention switched off: all positions of a stage map count alike, g_a = P mean_i x_i + b.
+
+    Args:
+        channels: channels of the map.
+        width: E.
+    """
+
+    channel_mean: Tensor
+    channel_std: Tensor
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(channels, width)
+        self.register_buffer("channel_mean", torch.zeros(channels))
+        self.register_buffer("channel_std", torch.ones(channels))
+
+    def forward(self, stage: Tensor, g: Tensor) -> tuple[None, Tensor]:
+        """Return no weights, and g_a (B, E) of a map (B, channels, H, W)."""
+        return None, self.projection((stage.mean(dim=(2, 3)) - self.channel_mean) / self.channel_std)

@@ -27,6 +27,23 @@ def conditional_probability(labels: LabelMatrix) -> NDArray[np.float64]:
     return np.divide(together, seen, out=np.zeros_like(together), where=seen > 0)
 
 
+def expected_conditional(probabilities: NDArray[np.floating], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return P' (C, C) of calibrated probabilities, labels independent given an image: soft counts for eq. 6 and 7.
+
+    P_ij = sum_n p_ni p_nj over images in which both cells count, P_ii = sum_n p_ni; N_ij = sum_n p_ni where j counts.
+    Of 0 and 1 it is ``conditional_probability``.
+
+    Args:
+        probabilities: p (N, C) in [0, 1]; 0 or 1 in a given cell.
+        known: (N, C) whether the cell counts.
+    """
+    known_cells = known.astype(np.float64)
+    p = probabilities.astype(np.float64) * known_cells
+    together, seen = p.T @ p, p.T @ known_cells
+    np.fill_diagonal(together, p.sum(axis=0))
+    return np.divide(together, seen, out=np.zeros_like(together), where=seen > 0)
+
+
 def cooccurrence_matrix(
     conditional: NDArray[np.float64], phi: float = 0.1, lam: float = 0.25, theta: float = 1e-6, by: str = "rows"
 ) -> NDArray[np.float64]:

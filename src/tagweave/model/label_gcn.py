@@ -16,7 +16,8 @@ def convolve_labels(adjacency: Tensor, vectors: Tensor, weights: Iterable[Tensor
     for number, weight in enumerate(weights):
         if number:
             hidden = nn.functional.leaky_relu(hidden, LEAK)
-        hidden = adjacency @ (hidden @ weight)
+        narrows = weight.shape[0] > weight.shape[1]  # Â goes over the narrower of the two, which costs less
+        hidden = adjacency @ (hidden @ weight) if narrows else (adjacency @ hidden) @ weight
     return hidden
 
 

@@ -13,6 +13,11 @@ from tagweave.errors import InputError
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+def _wide(numbers: Tensor) -> Tensor:
+    """Return numbers in float32 at least, whatever mixed precision made of them."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
 def _mean(cells: Tensor, weights: Tensor) -> Tensor:
     """Average over cells of positive weight; 0 where there is none."""
     return (cells * weights).sum() / (weights > 0).sum().clamp(min=1)
@@ -30,8 +35,8 @@ def weighted_bce(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         targets: t (B, C) in [0, 1].
         weights: w (B, C) >= 0; 0 marks an unknown cell, which has no loss and no gradient.
     """
-    logits, targets, weights = logits.float(), targets.float(), weights.float()
-    known = (weights > 0).float()
+    logits, targets, weights = _wide(logits), _wide(targets), _wide(weights)
+    known = (weights > 0).to(weights.dtype)
     positive, negative = (targets * known).sum(), ((1 - targets) * known).sum()
     total = positive + negative + 1
     cells = targets * functional.softplus(-logits) * (total / (positive + 1))
@@ -41,8 +46,8 @@ def weighted_bce(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 def bce(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Return binary cross-entropy, averaged over known cells; arguments as in ``weighted_bce``."""
-    cells = functional.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none")
-    return _mean(cells, weights.float())
+    cells = functional.binary_cross_entropy_with_logits(_wide(logits), _wide(targets), reduction="none")
+    return _mean(cells, _wide(weights))
 
 
 def asymmetric(
@@ -53,21 +58,21 @@ def asymmetric(
 
     -t (1 - p)^γ+ log p - (1 - t) p_m^γ- log(1 - p_m), with p_m = max(p - clip, 0): easy negatives count little.
     """
-    logits, targets = logits.float(), targets.float()
+    logits, targets = _wide(logits), _wide(targets)
     probability = logits.sigmoid()
     shifted = (probability - clip).clamp(min=0)
     positive = -((1 - probability) ** gamma_positive) * functional.logsigmoid(logits)
     negative = -(shifted**gamma_negative) * torch.log1p(-shifted.clamp(max=1 - 1e-6))
-    return _mean(targets * positive + (1 - targets) * negative, weights.float())
+    return _mean(targets * positive + (1 - targets) * negative, _wide(weights))
 
 
 def focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 2.0) -> Tensor:
     """Return the focal loss (Lin et al. 2017): -t (1 - p)^γ log p - (1 - t) p^γ log(1 - p)."""
-    logits, targets = logits.float(), targets.float()
+    logits, targets = _wide(logits), _wide(targets)
     probability = logits.sigmoid()
     positive = (1 - probability) ** gamma * functional.softplus(-logits)
     negative = probability**gamma * functional.softplus(logits)
-    return _mean(targets * positive + (1 - targets) * negative, weights.float())
+    return _mean(targets * positive + (1 - targets) * negative, _wide(weights))
 
 
 def squared_hinge(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

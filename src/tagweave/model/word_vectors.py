@@ -53,6 +53,22 @@ def label_vectors(
     return np.stack([vector for vector in found.values() if vector is not None]).astype(np.float32)
 
 
+def vector_width(source: str, labels: int) -> int:
+    """Return the width of the vectors of a source, see ``label_vectors``, without looking a name up.
+
+    Raises:
+        InputError: no such file, or not one of vectors.
+    """
+    fixed = {"glove50": 50, "random": 50, "one-hot": labels}
+    if source in fixed:
+        return fixed[source]
+    path = Path(source)
+    if path.suffix != ".npz" and path.is_file():
+        with path.open(encoding="utf-8") as lines:
+            return len(next(lines, "").split()) - 1
+    return len(next(iter(_from_file(path, set()).values()))[1])
+
+
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[^\w']+|_", text.lower()) if word]
 

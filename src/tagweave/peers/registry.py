@@ -63,7 +63,7 @@ EMBEDDING = ("ml_gcn", "a_gcn", "f_gcn")  # heads that start from label vectors
 
 def needs_vectors(config: ModelConfig) -> bool:
     """Return whether the head is built from label vectors; others are content with none (C, 0)."""
-    return config.head in EMBEDDING or (config.head == "mscnn_lce" and config.fusion != "none")
+    return config.head in EMBEDDING or (config.head == "mscnn_lce" and config.embeds_labels)
 
 
 def build_head(config: ModelConfig, inputs: HeadInputs) -> nn.Module:

@@ -19,21 +19,11 @@ STRENGTH = 0.75  # share of the glow where the weight is greatest
 DIMMED = 0.6
 
 
-def stage_weights(classifier: Classifier, record: NDArray[np.float16]) -> list[NDArray[np.float32]]:
-    """Return the attention weights (H, W) of every stage for one record (R,), each summing to 1."""
-    import torch
-
-    maps, features = classifier.layout.split(record[None].astype(np.float32))
-    with torch.inference_mode():
-        output = classifier.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features))
-    return [(a[0] / a[0].sum().clamp(min=1e-12)).numpy() for a in output.attention]
-
-
 def describe_attention(
     classifier: Classifier, record: NDArray[np.float16], shown: Image.Image | None
 ) -> list[dict[str, Any]]:
     """Return the attention of every stage: a PNG over the shown image in base64, or without one the weights."""
-    stages = zip(classifier.layout.strides, stage_weights(classifier, record), strict=False)
+    stages = [(stride, weights[0]) for stride, weights in classifier.attention(record[None])]
     if shown is None:
         return [{"stride": stride, "weights": np.round(weights, 7).tolist()} for stride, weights in stages]
     return [{"stride": stride, "png": _encoded(overlay(shown, weights))} for stride, weights in stages]

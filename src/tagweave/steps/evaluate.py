@@ -77,8 +77,6 @@ def _save_attention(
     cache: Any, positions: NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Keep the attention maps of images of the measured split: some decided rightly, some not."""
-    import torch
-
     for split in ("test", "val", "train"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
         if len(rows):
@@ -86,13 +84,9 @@ def _save_attention(
     decided = held_out.of(rows) >= classifier.thresholds
     chosen, errors = right_and_wrong(labels.take(rows), decided, SHOWN_IMAGES, job.config.seed)
     rows = rows[chosen]
-    maps, features = cache.layout.split(cache.records(positions[rows]).astype(np.float32))
-    with torch.inference_mode():
-        output = classifier.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features))
-    weights = [a.numpy() / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12).numpy() for a in output.attention]
-    arrays = {f"map_{number}": weight.astype(np.float32) for number, weight in enumerate(weights)}
-    strides = cache.layout.strides[: len(weights)]  # none for heads without attention
-    stages = np.array([f"stride {stride}" for stride in strides], dtype=str)
+    looks = classifier.attention(cache.records(positions[rows]))
+    arrays: dict[str, Any] = {f"map_{number}": weights for number, (_, weights) in enumerate(looks)}
+    stages = np.array([f"stride {stride}" for stride, _ in looks], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:
         names = np.array([manifest.paths[row] for row in rows], dtype=str)
         np.savez_compressed(partial, images=names, errors=errors, stages=stages, **arrays)

@@ -112,7 +112,7 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
     propagated = job.folder / "graph" / f"{stage}.npz"
     policy = policy_over(images.source, job.config.train.targets, job.config.seed)
     data = training_set(propagated, job.config.train, images.manifest, images.labels, images.source, hidden, policy)
-    network = _build_network(job, images, hidden)
+    network = _build_network(job, stage, images, hidden)
     source = images.source
     validation = Validation(MapSource(source.cache, source.positions[hidden]), images.labels.take(hidden))
     with (
@@ -131,24 +131,17 @@ def _fit(job: Job, key: str, stage: str, images: Images, hidden: NDArray[np.int6
     return Fit(stage, network.eval(), data, hidden, history)
 
 
-def _build_network(job: Job, images: Images, hidden: NDArray[np.int64]) -> nn.Module:
+def _build_network(job: Job, stage: str, images: Images, hidden: NDArray[np.int64]) -> nn.Module:
     import torch
 
     from tagweave.graph.neighbours import pool_mean
-    from tagweave.model.cooccurrence import conditional_probability
-    from tagweave.model.inputs import HeadInputs, LabelFacts
-    from tagweave.model.word_vectors import label_vectors
-    from tagweave.peers.registry import build_head, needs_vectors
+    from tagweave.model.inputs import HeadInputs
+    from tagweave.peers.registry import build_head
+    from tagweave.steps.label_facts import label_facts
 
-    config, names, outside = job.config.model, images.labels.names, images.manifest.splits == "test"
-    seen = images.labels.hide(hidden).take(np.flatnonzero(~outside))
-    vectors = (
-        label_vectors(names, config.word_vectors, config.label_words, job.config.seed)
-        if needs_vectors(config)
-        else np.zeros((len(names), 0), dtype=np.float32)
-    )
-    facts = LabelFacts(conditional_probability(seen), seen.rates(), vectors)
-    pool, source = np.flatnonzero(~outside), images.source
+    config, pool, source = job.config.model, np.flatnonzero(images.manifest.splits != "test"), images.source
+    seen = images.labels.hide(hidden).take(pool)
+    facts = label_facts(config, seen, job.folder / "graph" / f"{stage}.npz", job.config.seed)
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
     mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)

@@ -26,9 +26,9 @@ class MapSource:
 
     def read(self, rows: NDArray[np.int64]) -> tuple[list[Tensor], Tensor]:
         """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
-        records = self.cache.records(self.positions[rows]).astype(np.float32)
-        maps, features = self.cache.layout.split(records)
-        return [torch.from_numpy(stage) for stage in maps], torch.from_numpy(features)
+        maps, features = self.cache.layout.split(self.cache.records(self.positions[rows]))
+        # torch widens half precision several times faster than NumPy
+        return [torch.from_numpy(stage).float() for stage in maps], torch.from_numpy(features).float()
 
 
 @dataclass(frozen=True)

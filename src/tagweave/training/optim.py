@@ -14,8 +14,10 @@ def build_optimiser(head: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     """Return AdamW, or SGD with momentum 0.9, over all parameters that want a gradient."""
     parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
     if config.optimiser == "sgd":
-        return torch.optim.SGD(parameters, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.SGD(
+            parameters, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay, fused=True
+        )
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -29,7 +31,12 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, head: nn.Module, step: int, decay: float) -> None:
-    """Move averaged weights towards the current ones: avg <- d avg + (1 - d) w, with d rising to ``decay``."""
+    """Move averaged weights towards the current ones: avg <- d avg + (1 - d) w, with d rising to ``decay``.
+
+    Buffers are copied: a batch norm's statistics are averages already.
+    """
     now = min(decay, (1 + step) / (10 + step)) if decay else 0.0
     for averaged, current in zip(average.parameters(), head.parameters(), strict=True):
         averaged.lerp_(current, 1.0 - now)
+    for kept, now_held in zip(average.buffers(), head.buffers(), strict=True):
+        kept.copy_(now_held)

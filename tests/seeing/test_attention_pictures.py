@@ -1,0 +1,62 @@
+"""Attention on an image's own pixels: as large as the image, hot where the weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drawn import Drawn
+from tagweave.api import Run
+from tagweave.errors import InputError
+from tagweave.predict import Classifier
+from tagweave.seeing.attention import write_attention
+
+
+def write(classifier: Classifier, files: list[Path], folder: Path) -> list[tuple[str, list[Path], str]]:
+    return list(write_attention(classifier, [file.name for file in files], files, folder))
+
+
+def test_pictures_have_the_image_s_own_sides_and_the_heat_where_the_weights_are(
+    drawn: Drawn, finished: Run, tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide.png"
+    Image.open(drawn.images / "000.png").resize((200, 50)).save(wide)
+    classifier = finished.classifier
+    looks = [(8, np.zeros((1, 8, 8), np.float32)), (32, np.full((1, 2, 2), 0.25, np.float32))]
+    looks[0][1][0, 1, 6] = 1.0  # high up on the right
+    seen = replace(classifier)
+    object.__setattr__(seen, "attention", lambda _: looks)
+    ((name, pictures, reason),) = write(seen, [wide], tmp_path / "out")
+    assert (name, reason) == ("wide.png", "")
+    assert [path.name for path in pictures] == ["wide.png.stride-8.png", "wide.png.stride-32.png"]
+    fine = np.asarray(Image.open(pictures[0]).convert("RGB")).astype(float)
+    assert fine.shape == (50, 200, 3)
+    colour = fine.max(axis=2) - fine.min(axis=2)
+    row, column = np.unravel_index(colour.argmax(), colour.shape)
+    assert abs(row - 1.5 * 50 / 8) < 50 / 8
+    assert abs(column - 6.5 * 200 / 8) < 200 / 8
+
+
+def test_from_the_command_line(drawn: Drawn, finished: Run, tagweave: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "album" / "sub").mkdir(parents=True)
+    Image.open(drawn.images / "003.png").save(tmp_path / "album" / "sub" / "a.png")
+    (tmp_path / "album" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    said = tagweave("attention", finished.folder, tmp_path / "album", "-o", tmp_path / "out")
+    assert said.code == 0
+    names = [f"sub/a.png.stride-{stride}.png" for stride in (8, 16, 32)]
+    assert said.out.split() == [str(tmp_path / "out" / name) for name in names]
+    assert "not shown: broken.png: " in said.err
+    assert Image.open(tmp_path / "out" / names[0]).size == (72, 72)
+
+
+def test_a_network_without_attention(drawn: Drawn, finished: Run, tmp_path: Path) -> None:
+    blind = replace(finished.classifier)
+    object.__setattr__(blind, "attention", lambda _: [])
+    with pytest.raises(InputError, match=r"^Expected a network with attention, but got the head 'mscnn_lce' with"):
+        write(blind, [drawn.images / "000.png"], tmp_path)
