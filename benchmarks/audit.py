@@ -154,7 +154,7 @@ def network(planted: Planted, data: BenchmarkData, paths: tuple[Path, Path], fol
     from tagweave.tables import read_predictions
 
     fit(*paths, out=folder / "truth", until="check", quiet=True)
-    manifest, _ = load_collection(folder / "truth")
+    manifest, _ = load_collection(folder / "truth" / "check")
     if not np.array_equal(manifest.splits == "test", data.test):
         raise RuntimeError("the run's images are not the benchmark's")
     images = [manifest.paths[row] for row in np.flatnonzero(~data.test)[planted.rows]]

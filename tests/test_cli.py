@@ -121,9 +121,25 @@ def test_a_run_folder_is_continued_without_other_words(done: Path, drawn: Drawn,
     assert said.code == 0
     assert said.err.count("nothing changed") == 6
     for words in (("-l", drawn.labels), ("--preset", "fast"), ("--seed", "1"), ("-o", "x"), ("--label-words", "a=b")):
-        refused = tagweave("report", done, *words)
+        refused = tagweave("evaluate", done, *words)
         assert refused.code == 2
         assert f"error: {done} is a run folder and keeps its labels and settings" in refused.err
+
+
+def test_runs_are_compared_in_one_page(done: Path, tagweave: Command, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(done, other)
+    (other / "config.toml").write_text((done / "config.toml").read_text().replace("epochs = 3", "epochs = 9"))
+    said = tagweave("report", done, other, "-o", tmp_path)
+    assert said.code == 0, said.err
+    assert "train.epochs: 3 | 9" in said.out
+    assert "±0.0" in said.out
+    assert f"Report: {tmp_path / 'comparison.html'}" in said.out
+    assert (tmp_path / "comparison.html").is_file()
+    told = json.loads(tagweave("report", done, other, "--json", "-o", tmp_path).out)
+    assert (list(told["runs"]), told["same_images"]) == (["run", "other"], True)
+    assert "Expected --out with two or more" in tagweave("report", done, "-o", "x").err
+    assert "Expected a run folder (with job.json)" in tagweave("report", tmp_path).err
 
 
 def test_names_with_brackets_and_colons_are_printed_as_they_are(tagweave: Command, drawn: Drawn) -> None:

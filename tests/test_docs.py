@@ -164,7 +164,8 @@ def shown(
     for name in ("000.png", "001.png"):
         shutil.copy(drawn.images / name, here / "new_photos")
     shutil.copy(drawn.images / "002.png", here / "new_photos" / "a.png")
-    shutil.copytree(finished.folder, here / "runs" / "photos")
+    for name in ("photos", "a", "b"):
+        shutil.copytree(finished.folder, here / "runs" / name)
     (here / "instances.json").write_text(
         '{"images": [{"id": 1, "file_name": "000.png"}], "annotations": [], "categories": [{"id": 1, "name": "sea"}]}'
     )

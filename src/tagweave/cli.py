@@ -95,9 +95,11 @@ def _register(step: str, about: str, example: str) -> None:
         seed: Seed = None, resume_labels: Reviewed = None, quiet: Quiet = False, json: Json = False,
     ) -> None:  # fmt: skip
         changes = [*(set or []), *_changes(head, label_budget, precision, strict, seed)]
-        if resume_labels is not None:
-            images, labels, format = _resume(resume_labels, images, labels, format)
-        run = _run_job(_UNTIL[step], images, labels, voc, format, out, preset, config, changes, label_words, quiet)
+        settings = (voc, out, preset, config, changes, label_words, quiet)
+        if resume_labels is None:
+            run = _run_job(_UNTIL[step], images, labels, format, *settings)
+        else:
+            run = _run_reviewed(_UNTIL[step], resume_labels, images, labels, format, settings)
         _show(run.folder, _UNTIL[step], json, quiet)
 
     command.__doc__ = f"{about}\n\nExample: `{example}`"
@@ -117,13 +119,47 @@ for _step, _about, _example in (
     ("propagate", "Spread the labels over the similarity graph.", "tagweave propagate photos/ --labels labels.csv"),
     ("train", "Train the network on given and propagated labels.", "tagweave train runs/photos"),
     ("evaluate", "Measure every system on the held-out images.", "tagweave evaluate runs/photos"),
-    ("report", "Write report.html.", "tagweave report runs/photos"),
 ):  # fmt: skip
     _register(_step, _about, _example)
 
 for _command in (suggest, audit, review, export, serve, attention, plots, describe, convert, data):
     app.command()(_command)
 app.add_typer(benchmark)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="a run folder, or several to compare", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="of a comparison: file or folder; comparison.html when absent")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write the report.html of a run, or put several runs side by side in one page.
+
+    Example: `tagweave report runs/photos` or `tagweave report runs/a runs/b`
+    """
+    if len(runs) == 1:
+        if out is not None:
+            raise InputError("Expected --out with two or more run folders; the report of one lies in it.")
+        if not (runs[0] / "job.json").is_file():
+            raise InputError(f"Expected a run folder (with job.json) at {runs[0]}, but there is none.")
+        run = _run_job("report", runs[0], None, None, None, None, None, None, [], None, quiet)
+        _show(run.folder, "report", json, quiet)
+        return
+    from tagweave.report import write_comparison
+    from tagweave.summary import print_comparison
+
+    found = write_comparison(runs, out or Path())
+    if json:
+        sides = {side.name: {**side.measures, "per_label": side.precisions} for side in found.sides}
+        _print_json({"split": found.split, "same_images": found.same_images, "runs": sides})
+        return
+    print_comparison(found)
+    if not quiet:
+        where = out or Path()
+        typer.echo(f"\nReport: {where / 'comparison.html' if where.is_dir() else where}")
 
 
 @app.command()
@@ -193,8 +229,10 @@ def _predicted(scored: Any, row: int) -> dict[str, Any]:
     return {"image": scored.images[row], "labels": scored.labels()[row], "probabilities": probabilities}
 
 
-def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: str | None) -> tuple[Path, Path, str]:
-    """Return the image folder, the label file with the review's decisions, and its format."""
+def _resume(
+    reviewed: Path, images: Path | None, labels: Path | None, format: str | None
+) -> tuple[Path, Path, str, str]:
+    """Return the image folder, the label file with the review's decisions, its format, and what was applied."""
     from tagweave.review.export import next_labels
     from tagweave.runs import read_json
 
@@ -204,7 +242,21 @@ def _resume(reviewed: Path, images: Path | None, labels: Path | None, format: st
     images = images or Path(read_json(job)["images"])
     path, said = next_labels(reviewed, labels, format)
     typer.echo(f"review: {said}", err=True)
-    return images, path, "csv-onehot"
+    return images, path, "csv-onehot", said
+
+
+def _run_reviewed(
+    until: str, reviewed: Path, images: Path | None, labels: Path | None, format: str | None, settings: Any
+) -> Any:
+    """Run the job with a review's decisions, and tell what they changed."""
+    from tagweave.review.effect import note_effect, read_held_out
+
+    images, labels, format, said = _resume(reviewed, images, labels, format)
+    before = read_held_out(reviewed)  # the new run may take the reviewed one's place
+    run = _run_job(until, images, labels, format, *settings)
+    if until in ("evaluate", "report"):
+        note_effect(run.folder, reviewed, said, before)
+    return run
 
 
 def _changes(
@@ -218,7 +270,7 @@ def _changes(
 
 
 def _run_job(
-    until: str, images: Path | None, labels: Path | None, voc: Path | None, format: str | None, out: Path | None,
+    until: str, images: Path | None, labels: Path | None, format: str | None, voc: Path | None, out: Path | None,
     preset: str | None, config: Path | None, changes: list[str], label_words: list[str] | None, quiet: bool,
 ) -> Any:  # fmt: skip
     from tagweave.api import Run, fit
@@ -264,7 +316,7 @@ def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
     if until in ("evaluate", "report"):
         metrics = read_json(folder / "metrics.json")
         if as_json:
-            _print_json({"run": str(folder), **{key: metrics[key] for key in ("main", "splits", "propagation")}})
+            _print_json({"run": str(folder), **{key: metrics[key] for key in _TOLD if key in metrics}})
         else:
             print_measures(metrics)
     else:
@@ -277,6 +329,9 @@ def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
         places = {"Report": "report.html", "Model": "model", "Labels": "labels.parquet"}
         found = [f"{title + ':':<8}{folder / name}" for title, name in places.items() if (folder / name).exists()]
         typer.echo("\n" + "\n".join(found))
+
+
+_TOLD = ("main", "splits", "propagation", "review")  # of the measures, to machines
 
 
 def _print_json(content: Any) -> None:

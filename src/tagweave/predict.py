@@ -230,13 +230,6 @@ class Classifier:
         return probabilities, reasons
 
 
-def _encoder(content: dict[str, Any], folder: Path) -> EncoderConfig:
-    """Return the encoder's configuration; weights that lie in the model folder are found wherever it is moved."""
-    config = EncoderConfig.model_validate(content)
-    beside = folder / (config.weights or "")
-    return config.model_copy(update={"weights": str(beside.resolve())}) if beside.is_file() else config
-
-
 def _report(progress: Callable[[int, int], None], number: int, views: int, done: int, files: int) -> None:
     """Tell the progress of one view as a part of all."""
     progress(number * files + done, views * files)
@@ -264,6 +257,13 @@ def _require_same(weights: dict[str, Any], about: dict[str, Any], model: ModelCo
             f"{', '.join(changes) or 'the same ones in another order'}. The weights know their own classes only; run "
             "'tagweave fit' with the labels that are wanted."
         )
+
+
+def _encoder(content: dict[str, Any], folder: Path) -> EncoderConfig:
+    """Return the encoder's configuration; weights that lie in the model folder are found wherever it is moved."""
+    config = EncoderConfig.model_validate(content)
+    beside = folder / (config.weights or "")
+    return config.model_copy(update={"weights": str(beside.resolve())}) if beside.is_file() else config
 
 
 def _layout(content: dict[str, Any]) -> Layout:

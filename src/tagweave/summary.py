@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tagweave.report.compare import Comparison
+
 SYSTEMS = {
     "linear": "linear, labelled images only",
     "ridge": "ridge, labelled images only",
@@ -42,6 +44,45 @@ def print_measures(metrics: dict[str, Any]) -> None:
     console.print(table)
     if len(one["per_label"]) <= SHOWN_LABELS:
         console.print(_label_table(systems))
+    if metrics.get("review"):
+        _print_review(console, metrics["review"])
+
+
+def print_comparison(found: Comparison) -> None:
+    """Print measures of several runs side by side, with the differences from the first."""
+    from rich.table import Table
+
+    from tagweave.report.compare import TITLES, difference
+
+    console, first = terminal(), found.sides[0]
+    if not found.same_images:
+        console.print("The runs were not measured on the same images: a difference may come from the images.")
+    table = Table(title=f"classifier on {found.split} images; differences in percentage points")
+    table.add_column("measure")
+    for side in found.sides:
+        table.add_column(side.name, justify="right")
+        if side is not first:
+            table.add_column("difference", justify="right")
+    for key, title in TITLES.items():
+        cells = [_percent(first.measures[key])]
+        for side in found.sides[1:]:
+            cells += [_percent(side.measures[key]), difference(side.measures[key], first.measures[key])]
+        table.add_row(title, *cells)
+    console.print(table)
+    for key, values in found.settings:
+        console.print(f"{key}: {' | '.join(values)}", soft_wrap=True)
+
+
+def _print_review(console: Console, review: dict[str, Any]) -> None:
+    """Print mAP before and after the review's decisions."""
+    if review["why_not"]:
+        console.print(f"review of {review['run']}: mAP is not compared, {review['why_not']}", soft_wrap=True)
+        return
+    change = 100 * (review["after"] - review["before"])
+    console.print(
+        f"review of {review['run']}: mAP on {review['images']:,} held-out images over {review['labels']} labels "
+        f"{_percent(review['before'])} before, {_percent(review['after'])} after ({change:+.1f})", soft_wrap=True,
+    )  # fmt: skip
 
 
 def _label_table(systems: dict[str, Any]) -> Any:

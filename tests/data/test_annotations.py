@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagweave.data.annotations import image_path, in_order, raise_all, respelt
+from tagweave.data.annotations import image_path, in_order, merged, raise_all, respelt
 from tagweave.errors import InputError
 
 
@@ -32,3 +32,11 @@ def test_no_path_leaves_the_image_folder(text: str) -> None:
 
 def test_paths_have_one_form() -> None:
     assert image_path("d\\e//./a b.jpg") == ("d/e/a b.jpg", None)
+
+
+def test_problems_of_reader_and_caller_are_told_in_line_order() -> None:
+    told = ["a.csv line 4: four", "a.csv line 10: ten", "b.csv line 1: elsewhere"]
+    assert merged(told, "a.csv", [(9, "nine"), (3, "three")]) == [
+        "b.csv line 1: elsewhere", "a.csv line 3: three", "a.csv line 4: four", "a.csv line 9: nine",
+        "a.csv line 10: ten",
+    ]  # fmt: skip

@@ -60,8 +60,11 @@ def make_run(folder: Path, labels: int = 20, images: int = 40, names: list[str] 
     _write_labels(run, manifest, names, truth, probabilities)
     _write_predictions(run, manifest, names, probabilities)
     _write_attention(run, manifest, rng)
+    _write_doubts(run, manifest, names, truth, probabilities)
+    _write_examples(run, manifest, names)
     _write_json(run / "metrics.json", make_metrics(names, rng))
     _write_json(run / "provenance.json", PROVENANCE)
+    _write_json(run / "job.json", {"images": "/my photos", "labels": "/labels.csv", "format": None})
     _write_history(run, rng)
     (run / "config.toml").write_text('# how the run was made\n[train]\nepochs = 25\nloss = "weighted"\n')
     with (run / "quarantine.csv").open("w", newline="") as file:
@@ -216,7 +219,43 @@ def _write_attention(run: Path, manifest: Manifest, rng: np.random.Generator) ->
         bumps = np.exp(-((rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2) * 20)
         maps[f"map_{number}"] = (bumps / bumps.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
     images = np.array(manifest.paths[:SHOWN])
-    np.savez(run / "attention.npz", images=images, stages=np.array(["stride 8", "stride 16", "stride 32"]), **maps)
+    errors = np.repeat([0, 2], SHOWN // 2)
+    np.savez(
+        run / "attention.npz",
+        images=images,
+        errors=errors,
+        stages=np.array(["stride 8", "stride 16", "stride 32"]),
+        **maps,
+    )
+
+
+def _write_doubts(
+    run: Path, manifest: Manifest, names: list[str], truth: np.ndarray, probabilities: np.ndarray
+) -> None:
+    rows = np.flatnonzero(np.arange(len(truth)) % 4 != 1)
+    np.savez(run / "unseen.npz", rows=rows, probabilities=probabilities[rows].astype(np.float16), names=np.array(names))
+    with (run / "doubtful.csv").open("w", newline="") as file:
+        lines = [(manifest.paths[1 + 4 * (n % 9)], f"{4 - n / 10:.3f}", "train") for n in range(20)]
+        csv.writer(file).writerows([("image", "expected_errors", "split"), *lines])
+    with (run / "suspects.csv").open("w", newline="") as file:
+        lines = [
+            (manifest.paths[4 * (n % 9)], names[n % len(names)], n % 2, f"{n % 2 or 0.97:.4f}", "train", "propagation")
+            for n in range(30)
+        ]
+        csv.writer(file).writerows([("image", "label", "given", "probability", "split", "judged_by"), *lines])
+
+
+def _write_examples(run: Path, manifest: Manifest, names: list[str]) -> None:
+    found = [
+        {
+            "image": manifest.paths[1 + 4 * (number % 9)], "label": names[number % len(names)], "probability": 0.83,
+            "accepted": True, "agreement": 0.91,
+            "givers": [{"image": manifest.paths[4 * k], "share": 0.2 + k / 10} for k in range(min(number, 3))],
+        }
+        for number in range(10)
+    ]  # fmt: skip
+    (run / "graph").mkdir()
+    _write_json(run / "graph" / "examples.json", {"graph_share": 0.75, "examples": found})
 
 
 def _write_history(run: Path, rng: np.random.Generator) -> None:

@@ -7,6 +7,7 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -17,23 +18,19 @@ from tagweave.report import write_report
 
 VOID = {"meta", "input", "img", "br", "hr", "link"}
 SECTIONS = [
-    "result",
-    "labels",
-    "training",
-    "graph",
-    "calibration",
-    "data",
-    "propagation",
-    "images",
-    "quarantine",
-    "made",
-]
+    "result", "data", "labels", "curves", "calibration", "training", "graph", "propagation", "images", "doubtful",
+    "suspects", "quarantine", "made",
+]  # fmt: skip
 OPTIONAL = {
     "history.jsonl": "the run has no history.jsonl",
     "labels.parquet": "the run has no labels.parquet",
     "predictions.parquet": "predictions.parquet does not hold this image",
     "attention.npz": "the run has no attention.npz",
     "quarantine.csv": "the run has no quarantine.csv",
+    "unseen.npz": "the run has no unseen.npz",
+    "doubtful.csv": "the run has no doubtful.csv",
+    "suspects.csv": "the run has no suspects.csv",
+    "graph/examples.json": "the run has no graph/examples.json",
     "provenance.json": "the run has no provenance.json",
 }
 
@@ -119,9 +116,12 @@ def test_nothing_is_fetched(page: str) -> None:
 
 def test_pictures_and_charts_say_what_they_show(page: str) -> None:
     found = outline(page)
-    assert len(found.having("alt", "img")) == len(found.having("src", "img")) == SHOWN * 4
+    shelves = 12 + 24 + 10 + sum(min(number, 3) for number in range(10))  # doubtful, suspects, examples, their givers
+    assert len(found.having("alt", "img")) == len(found.having("src", "img")) == SHOWN * 4 + shelves
     assert all(found.having("alt", "img"))
-    assert len(found.having("aria-label", "svg")) == len(found.having("viewbox", "svg")) == 6
+    small = len(re.findall('class="small-curves">(.*?)</ul>', page, re.DOTALL)[0].split("<li>")) - 1
+    assert 10 <= small <= 20  # one per label with a known positive among the test images
+    assert len(found.having("aria-label", "svg")) == len(found.having("viewbox", "svg")) == 7 + small
 
 
 def test_numbers_are_those_of_the_measures(run: Path, page: str) -> None:
@@ -141,7 +141,7 @@ def test_numbers_are_those_of_the_measures(run: Path, page: str) -> None:
     assert "over 19 of 20 labels" in text
 
 
-def test_counts_of_the_run_are_told(page: str) -> None:
+def test_counts_of_the_run_are_told(run: Path, page: str) -> None:
     text = outline(page).text
     assert "learned 20 labels from 40 images, 10 of them labelled for training, and was measured on 482 test" in text
     assert "Of the 1,000 unlabelled ones it reached 937 (93.7 %) and decided 70.4 % of their cells" in text
@@ -149,6 +149,7 @@ def test_counts_of_the_run_are_told(page: str) -> None:
     assert "73 files or label rows not used; the first 50 are shown" in text
     assert text.count("is truncated") == 50
     assert PROVENANCE["command"] in text
+    assert f"tagweave fit '/my photos' --labels /labels.csv --config {run}/config.toml --out {run}-again" in text
     assert "train 1 min 23 s" in text
     assert 'loss = "weighted"' in text
 
@@ -179,6 +180,37 @@ def test_a_page_of_260_labels_is_small_and_whole(tmp_path: Path) -> None:
     assert path.stat().st_size < 8_000_000
     assert len(found.having("data-name", "li")) == 260
     assert "The 60 most frequent of 260 labels and the 90 strongest links" in found.text
+
+
+def test_charts_are_also_files_of_their_own(run: Path, page: str) -> None:
+    plots = {path.stem: path.read_text(encoding="utf-8") for path in (run / "plots").glob("*.svg")}
+    assert {"precision-recall", "label-graph", "training-training-loss", "training-validation-map"} <= set(plots)
+    assert len([name for name in plots if name.startswith("reliability-")]) == 3
+    for text in plots.values():
+        assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+        assert "prefers-color-scheme: dark" in text
+
+
+def test_given_labels_and_their_judge_are_told(page: str) -> None:
+    text = outline(page).text
+    assert "30 given labels that are more likely wrong than right" in text
+    assert "given: not aeroplane judged aeroplane with 97.0 %" in text
+    assert page.count("<figcaption>given: <b>") == 24
+    assert "3.900 expected errors" in text
+
+
+def test_who_gave_a_label_is_told(page: str) -> None:
+    text = outline(page).text
+    assert "10 propagated labels drawn at random from those that were accepted" in text
+    assert "The graph has 75.0 % of the say in a probability" in text
+    assert "No labelled image: the linear classifier alone." in text
+    assert "91.0 % of what arrived says yes" in text
+
+
+def test_right_and_wrong_cases_stand_apart(page: str) -> None:
+    right, wrong = page.index("Decided rightly in every known label"), page.index("Decided wrongly in some label")
+    assert page.count('<article class="card">', right, wrong) == page.count('<article class="card">', wrong) == 6
+    assert "2 known labels wrong" in outline(page).text
 
 
 def test_names_cannot_inject_anything(tmp_path: Path) -> None:
@@ -216,8 +248,9 @@ def test_an_absent_artefact_costs_its_section_only(tmp_path: Path, file: str, se
 def test_manifest_and_measures_are_enough(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     for path in run.iterdir():
-        if path.name not in ("manifest.parquet", "metrics.json"):
+        if path.is_file() and path.name not in ("manifest.parquet", "metrics.json"):
             path.unlink()
+    (run / "graph" / "examples.json").unlink()
     metrics = json.loads((run / "metrics.json").read_text())
     del metrics["splits"]["test"], metrics["cooccurrence"], metrics["propagation"]
     for system in metrics["splits"]["val"]["systems"].values():
@@ -226,7 +259,7 @@ def test_manifest_and_measures_are_enough(tmp_path: Path) -> None:
     (run / "metrics.json").write_text(json.dumps(metrics))
     found = outline(write_report(run).read_text(encoding="utf-8"))
     assert (found.wrong, found.open) == ([], [])
-    assert found.text.count("Left out: ") == 8
+    assert found.text.count("Left out: ") == 12
     assert "There is no test split: these images also chose the model" in found.text
     assert "CF1 and OF1 with the threshold 0.5" in found.text
 
@@ -236,9 +269,11 @@ def test_a_missing_or_damaged_picture_leaves_a_placeholder(tmp_path: Path) -> No
     (tmp_path / "photos" / "IMG_0001.jpg").unlink()
     (tmp_path / "photos" / "IMG_0002.jpg").write_bytes(b"not a picture")
     found = outline(write_report(run).read_text(encoding="utf-8"))
-    assert found.text.count("No picture: the file") == 2
+    whole = outline(write_report(make_run(tmp_path / "whole")).read_text(encoding="utf-8"))
+    lost = found.text.count("No picture: the file")
+    assert lost > 2  # both cards, and where image 1 stands in a row
     assert "the file could not be read: No such file or directory" in found.text
-    assert len(found.having("src", "img")) == (SHOWN - 2) * 4
+    assert len(found.having("src", "img")) == len(whole.having("src", "img")) - lost - 2 * 3  # their attention too
 
 
 def test_a_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,3 +177,49 @@ def test_the_label_file_is_offered(browser: httpx.Client, post: Any, desk: Desk)
     assert answer.text == "image,cat,dog\nsub/0005.png,1,\n"
     assert answer.headers["content-disposition"] == 'attachment; filename="decisions.csv"'
     assert browser.get("/api/export/secrets.csv").status_code == 422
+
+
+def test_errors_are_sought_by_what_never_saw_the_labels(desk: Desk, run: Path) -> None:
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.6], [0.7, 0.8], [0.3, 0.5]])
+    np.savez(run / "unseen.npz", rows=np.arange(4), probabilities=probabilities, names=np.array(["cat", "dog"]))
+    again = Desk(run, Console(quiet=True))
+    told = again.tiles("cat", "errors", "", 0, 10)
+    assert [(int(tile["name"][4:8]), tile["judge"]) for tile in told["tiles"]] == [
+        (2, 0.7002), (1, 0.2), (3, 0.3), (0, 0.8999),
+    ]  # fmt: skip
+    assert again.tiles("cat", "uncertain", "", 0, 1)["tiles"][0]["judge"] is None
+    again.close()
+
+
+def test_redo_does_again_what_was_undone(post: Any, desk: Desk, run: Path) -> None:
+    for row in (4, 5, 6):
+        post("/api/decide", label="cat", changes=[change(desk, "yes", row)])
+    for _ in range(2):
+        post("/api/undo", label="cat")
+    told = post("/api/redo", label="cat")
+    assert (told["redone"]["kind"], told["cells"], told["decisions"]) == ("decide", 1, 2)
+    assert desk.ledger.decided_rows("cat").tolist() == [4, 5]
+    again = Desk(run, Console(quiet=True))  # a restart between
+    assert again.redo("window-one", "gesture-x", "cat")["decisions"] == 3
+    assert again.redo("window-one", "gesture-y", "cat")["redone"] is None
+    assert again.undo("window-one", "gesture-z", "cat")["decisions"] == 2
+    assert again.ledger.decided_rows("cat").tolist() == [4, 5]
+    again.close()
+
+
+def test_something_new_ends_what_can_be_redone(post: Any, desk: Desk) -> None:
+    post("/api/decide", label="cat", changes=[change(desk, "yes", 4)])
+    post("/api/undo", label="cat")
+    post("/api/decide", label="cat", changes=[change(desk, "no", 5)])
+    assert post("/api/redo", label="cat")["redone"] is None
+    assert desk.ledger.decided_rows("cat").tolist() == [5]
+
+
+def test_redo_leaves_open_windows_alone_and_follows_closed_ones(post: Any, desk: Desk, run: Path) -> None:
+    post("/api/labels/create", name="fox")
+    post("/api/undo")
+    assert post("/api/redo", window="window-two")["redone"] is None
+    later = Desk(run, Console(quiet=True))  # window-one is closed now
+    assert later.redo("window-new", "gesture-x", "")["redone"] == {"kind": "create", "label": "fox", "detail": ""}
+    assert "fox" in later.ledger.vocabulary.names
+    later.close()

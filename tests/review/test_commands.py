@@ -58,3 +58,29 @@ def test_another_port_is_taken_where_the_usual_one_is_not_free() -> None:
             pass  # somebody else holds it, which serves as well
         with listen(None) as found:
             assert found.getsockname()[1] != USUAL_PORT
+
+
+def test_another_address_needs_the_flag_and_is_warned_of(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[str] = []
+
+    def note(desk: Desk, listening: socket.socket, announce: object, host: str) -> None:
+        served.append(listening.getsockname()[0])
+        listening.close()
+        desk.close()
+
+    monkeypatch.setattr("tagweave.review.server.serve", note)
+    review(run, port=0, quiet=True)
+    assert capsys.readouterr().err == ""
+    review(run, port=0, quiet=True, host="0.0.0.0")
+    assert capsys.readouterr().err.startswith("warning: with --host 0.0.0.0 other computers can reach this page.")
+    assert served == ["127.0.0.1", "0.0.0.0"]
+    error = run_command(run, "--host", "192.0.2.1", "--port", "0")[1]
+    assert str(error).startswith("Expected an address of this computer with --host, but got '192.0.2.1'")
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Asyncio turns the delay of small packets off only for sockets that name TCP."""
+    with listen(0) as found:
+        assert found.proto == socket.IPPROTO_TCP

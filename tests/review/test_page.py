@@ -6,17 +6,20 @@ import csv
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hand_made import write_run
+from served import Served
 
+from drawn import NAMES, SETTINGS, quick_fit, write_collection
 from tagweave.review.export import write_labels
+from tagweave.runs import read_json
+from tagweave.steps.stored import load_collection
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if os.path.exists(path)), None)  # noqa: PTH110
@@ -24,7 +27,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium at /usr/bin/chromium (apt-get install chromium)"),
 ]
-COMMAND = "import typer; from tagweave.review.commands import review; typer.run(review)"
 IN_VIEW = """() => {
   const box = document.getElementById("scroller").getBoundingClientRect();
   return [...document.querySelectorAll(".tile")].filter((tile) => {
@@ -32,22 +34,6 @@ IN_VIEW = """() => {
     return top >= box.top - 1 && bottom <= box.bottom + 1;
   }).map((tile) => [tile.getAttribute("aria-label").split(":")[0], tile.dataset.value]);
 }"""
-
-
-class Served:
-    """A review server of its own process."""
-
-    def __init__(self, run: Path, port: int = 0) -> None:
-        words = [sys.executable, "-c", COMMAND, str(run), "--port", str(port)]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        assert line.startswith("Review page, control-C ends it: http://127.0.0.1:"), self.process.stderr.read()
-        self.link = line.split()[-1]
-        self.port = int(self.link.split(":")[2].split("/")[0])
-
-    def end(self, how: signal.Signals = signal.SIGINT) -> None:
-        self.process.send_signal(how)
-        self.process.wait(20)
 
 
 @contextmanager
@@ -123,6 +109,78 @@ def test_thirty_images_by_keyboard_three_undone_over_a_restart(tmp_path: Path) -
     assert read_cells(tmp_path / "page.csv") == expected
     write_labels(run, tmp_path / "command.csv", "decisions")
     assert (tmp_path / "command.csv").read_bytes() == (tmp_path / "page.csv").read_bytes()
+
+
+def answer_page(page: Any, truth: dict[str, bool]) -> dict[str, str]:
+    """Flip by number what is shown wrongly, accept, and return what was accepted."""
+    page.wait_for_selector(".tile")
+    page.wait_for_timeout(150)
+    for number, (image, value) in enumerate(page.evaluate(IN_VIEW)):
+        if (value == "yes") != truth[image]:
+            page.keyboard.press(str((number + 1) % 10))
+    shown = dict(page.evaluate(IN_VIEW))
+    page.keyboard.press("Enter")
+    return shown
+
+
+def test_corrections_go_into_the_next_fit_and_tell_their_effect(tmp_path: Path, tagweave: Any) -> None:
+    """The whole loop: fit, correct 30 images by keyboard, undo 3 gestures, restart, go on, fit again."""
+    drawn = write_collection(tmp_path / "drawn", images=120, labelled=40)
+    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run").folder
+    truth = {f"{number:03d}.png": bool(row[NAMES.index("house")]) for number, row in enumerate(drawn.values)}
+    gestures: list[dict[str, str]] = []
+    served = Served(run)
+    with opened_page() as page:
+        page.goto(served.link)
+        while sum(map(len, gestures)) < 30:
+            gestures.append(answer_page(page, truth))
+            wait_for_decisions(page, sum(map(len, gestures)))
+        for _ in range(3):
+            page.keyboard.press("z")
+            gestures.pop()
+            wait_for_decisions(page, sum(map(len, gestures)))
+        served.end(signal.SIGKILL)
+        served = Served(run, served.port)
+        page.goto(served.link)
+        page.reload()
+        while sum(map(len, gestures)) < 30:
+            gestures.append(answer_page(page, truth))
+            wait_for_decisions(page, sum(map(len, gestures)))
+        undone = gestures[-1]
+        page.keyboard.press("z")
+        wait_for_decisions(page, sum(map(len, gestures)) - len(undone))
+        page.keyboard.press("y")
+        wait_for_decisions(page, sum(map(len, gestures)))
+    served.end()
+
+    expected = {image: value for gesture in gestures for image, value in gesture.items()}
+    assert all((value == "yes") == truth[image] for image, value in expected.items())
+    write_labels(run, tmp_path / "decisions.csv", "decisions")
+    assert read_cells(tmp_path / "decisions.csv", "house") == expected
+
+    words = [word for section, keys in SETTINGS.items() for key, value in keys.items()
+             for word in ("--set", f"{section}.{key}={value}")]  # fmt: skip
+    said = tagweave("fit", "--resume-labels", run, "-o", tmp_path / "next", "--preset", "tiny", "-q", *words)
+    assert said.code == 0, said.err
+    assert f"review: {len(expected)} review decisions applied" in said.err
+    told = re.search(
+        r"review of run: mAP on (\d+) held-out images over 4 labels ([\d.]+) before, ([\d.]+) after", said.out
+    )
+    assert told is not None, said.out
+    effect = read_json(tmp_path / "next" / "metrics.json")["review"]
+    assert int(told[1]) == effect["images"] > 0
+    assert [f"{100 * effect[when]:.1f}" for when in ("before", "after")] == [told[2], told[3]]
+    assert (
+        f"{100 * effect['after']:.1f}\u00a0%</b> after, on the same" in (tmp_path / "next" / "report.html").read_text()
+    )
+
+    (manifest, before), (_, after) = load_collection(run), load_collection(tmp_path / "next")
+    row, house = {path: n for n, path in enumerate(manifest.paths)}, NAMES.index("house")
+    known = before.known.copy()
+    known[[row[image] for image in expected], house] = True
+    np.testing.assert_array_equal(after.known, known)  # nothing else changed
+    assert all(after.values[row[image], house] == (value == "yes") for image, value in expected.items())
+    np.testing.assert_array_equal(after.values & before.known, before.values)
 
 
 def test_decisions_wait_while_the_server_is_away(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ DECIDED = np.array([0, 0, 0, 0, 0, 0, 1], dtype=bool)  # 6 was decided as unsure
 
 def evidence(**changes) -> Evidence:
     parts = {
-        "graph": GRAPH, "network": NETWORK, "claimed": (NETWORK >= 0.5) & ~KNOWN,
+        "graph": GRAPH, "network": NETWORK, "judge": NETWORK, "claimed": (NETWORK >= 0.5) & ~KNOWN,
         "column": Column(VALUES, KNOWN, DECIDED), "points": None, "seed": 3,
     }  # fmt: skip
     return Evidence(**{**parts, **changes})
@@ -35,7 +35,7 @@ def test_disagreement_takes_open_images_furthest_apart() -> None:
 
 def test_suspected_errors_takes_given_labels_by_the_contrary() -> None:
     assert queues.suspected_errors(evidence()).tolist() == [0, 1]  # said no: 0.9; said yes: 1 - 0.4
-    assert queues.suspected_errors(evidence(network=None)).tolist() == []
+    assert queues.suspected_errors(evidence(judge=None)).tolist() == []
 
 
 def test_without_scores_images_come_by_likeness_to_what_was_decided() -> None:

@@ -70,3 +70,22 @@ def test_tables_of_other_images_are_refused(run: Path, tmp_path: Path) -> None:
     (run / "labels.parquet").unlink()
     with pytest.raises(InputError, match="there is no such file: run 'tagweave propagate' first"):
         opened(run)
+
+
+def test_given_labels_are_doubted_by_what_never_saw_them(run: Path) -> None:
+    without = opened(run)
+    assert without.unseen is None
+    assert without.judge is without.network
+    probabilities = np.array([[0.2, 0.1], [0.9, 0.6], [0.7, 0.8], [0.3, 0.5]])
+    np.savez(run / "unseen.npz", rows=np.arange(4), probabilities=probabilities, names=np.array(NAMES))
+    found = opened(run)
+    assert found.judge is found.unseen
+    np.testing.assert_allclose(found.unseen[:, :4], probabilities.T, atol=1e-3)
+    assert np.isnan(found.unseen[:, 4:]).all()
+    np.testing.assert_allclose(found.doubts[2], [0.8, 0.4, 0.7, 0.3, *[0.0] * 6], atol=1e-3)
+
+
+def test_what_never_saw_the_labels_must_speak_of_the_same_labels(run: Path) -> None:
+    np.savez(run / "unseen.npz", rows=np.arange(1), probabilities=np.zeros((1, 1)), names=np.array(["fox"]))
+    with pytest.raises(InputError, match=r"Expected the run's labels in .*unseen.npz, but got others: run"):
+        opened(run)

@@ -67,6 +67,18 @@ def in_order(source: str, problems: Iterable[Problem], unit: str = "line") -> li
     return [f"{source} {unit} {number}: {text}" for number, text in sorted(problems)]
 
 
+def merged(told: Sequence[str], source: str, problems: Iterable[Problem], unit: str = "line") -> list[str]:
+    """Return what a reader ``told`` of a file and further ``problems`` of it, in the order of the file's lines.
+
+    What speaks of another place than a line of ``source`` comes first.
+    """
+    place = re.compile(rf"{re.escape(source)} {re.escape(unit)} (\d+): ")
+    numbered = [(found, text) for text in told if (found := place.match(text))]
+    others = [text for text in told if not place.match(text)]
+    mine = [(int(found[1]), text[found.end() :]) for found, text in numbered]
+    return [*others, *in_order(source, [*mine, *problems], unit)]
+
+
 def image_path(text: str) -> tuple[str, str | None]:
     """Return an image's relative path with forward slashes, and what is wrong with it.
 

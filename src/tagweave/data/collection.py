@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tagweave.data.annotations import Annotations, Problem, did_you_mean, in_order, raise_all
+from tagweave.data.annotations import Annotations, Problem, did_you_mean, merged, raise_all
 from tagweave.data.images import SUFFIXES, Inspection, find_images, inspect
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import SPLITS, Manifest, Quarantined
@@ -144,7 +144,7 @@ def match_rows(annotations: Annotations, paths: Sequence[str], root: Path) -> ND
     problems += _shared_files(annotations, file_of_row, paths)
     if annotations.image_folder is None:
         problems += _absences(annotations, missing, paths, root)
-    raise_all([*annotations.problems, *in_order(annotations.source, problems, annotations.unit)])
+    raise_all(merged(annotations.problems, annotations.source, problems, annotations.unit))
     return file_of_row
 
 

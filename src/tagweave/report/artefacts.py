@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from tagweave.data.manifest import Manifest, Quarantined
 from tagweave.errors import InputError
 
 T = TypeVar("T")
+SHOWN_DOUBTS = 12
+SHOWN_SUSPECTS = 24
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,25 @@ class Attention:
         images: n names, as in the manifest.
         stages: L names, such as ``stride 8``.
         maps: L arrays (n, h, w), non-negative, of sum 1 per image, over the whole image squashed to a square.
+        errors: n numbers of known cells that were decided wrongly; None where the run did not count them.
     """
 
     images: tuple[str, ...]
     stages: tuple[str, ...]
     maps: tuple[NDArray[np.float32], ...]
+    errors: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Hold what was said of labelled images by what never saw their labels.
+
+    Attributes:
+        rows: (n,) of the manifest. probabilities: (n, C), in the order of the measures' labels.
+    """
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -45,8 +62,13 @@ class Artefacts:
         names: C label names, in the order of the measures.
         given: what people said of the N images of the manifest.
         propagated: what propagation decided.
-        probabilities: (n, C) of the final model for the images of ``attention``; NaN where it gave none.
+        probabilities: image -> (C,) of the final model, for the images that the page shows; NaN where it gave none.
+        doubtful: rows of ``doubtful.csv``: the images that the model is least sure of.
+        suspects: rows of ``suspects.csv``: given labels that are most likely wrong.
+        suspected: how many of them there are.
+        examples: ``graph/examples.json``: propagated labels and who gave them.
         config: the text of ``config.toml``.
+        repeat: the command that makes the same run anew.
     """
 
     manifest: Manifest
@@ -56,10 +78,16 @@ class Artefacts:
     propagated: LabelMatrix | None
     history: list[dict[str, Any]] | None
     attention: Attention | None
-    probabilities: NDArray[np.float32] | None
+    probabilities: dict[str, NDArray[np.float32]] | None
+    unseen: Unseen | None
+    doubtful: list[dict[str, str]] | None
+    suspects: list[dict[str, str]] | None
+    suspected: int
+    examples: dict[str, Any] | None
     quarantine: list[Quarantined] | None
     provenance: dict[str, Any] | None
     config: str | None
+    repeat: str | None
 
 
 def read_artefacts(run: Path) -> Artefacts:
@@ -76,7 +104,9 @@ def read_artefacts(run: Path) -> Artefacts:
     names = _label_names(metrics, run / "metrics.json")
     labels = _if_there(run / "labels.parquet", lambda path: _read_labels(path, manifest.paths, names))
     attention = _if_there(run / "attention.npz", _read_attention)
-    shown = attention.images if attention else ()
+    doubtful = _if_there(run / "doubtful.csv", lambda path: _read_rows(path)[:SHOWN_DOUBTS])
+    suspects = _if_there(run / "suspects.csv", _read_rows)
+    shown = (*(attention.images if attention else ()), *(row["image"] for row in doubtful or ()))
     return Artefacts(
         manifest=manifest,
         metrics=metrics,
@@ -86,9 +116,15 @@ def read_artefacts(run: Path) -> Artefacts:
         history=_if_there(run / "history.jsonl", _read_history),
         attention=attention,
         probabilities=_if_there(run / "predictions.parquet", lambda path: _read_probabilities(path, shown, names)),
+        unseen=_if_there(run / "unseen.npz", lambda path: _read_unseen(path, names)),
+        doubtful=doubtful,
+        suspects=None if suspects is None else suspects[:SHOWN_SUSPECTS],
+        suspected=len(suspects or ()),
+        examples=_if_there(run / "graph" / "examples.json", _read_json),
         quarantine=_if_there(run / "quarantine.csv", _read_quarantine),
         provenance=_if_there(run / "provenance.json", _read_json),
         config=_if_there(run / "config.toml", lambda path: path.read_text(encoding="utf-8")),
+        repeat=_if_there(run / "job.json", lambda path: _repetition(run, _read_json(path))),
     )
 
 
@@ -106,6 +142,14 @@ def _label_names(metrics: dict[str, Any], path: Path) -> tuple[str, ...]:
         )
     measures = metrics["splits"][split]["systems"][metrics["main"]]
     return tuple(row["label"] for row in measures["per_label"])
+
+
+def _repetition(run: Path, job: dict[str, Any]) -> str:
+    """Return the command for the same images, labels and settings, whatever commands the run was made with."""
+    words = ["tagweave", "fit", job["images"]]
+    words += ["--labels", job["labels"]] if job["labels"] else []
+    words += ["--format", job["format"]] if job["format"] else []
+    return shlex.join([*words, "--config", str(run / "config.toml"), "--out", f"{run}-again"])
 
 
 def _if_there(path: Path, read: Callable[[Path], T]) -> T | None:
@@ -139,7 +183,24 @@ def _read_attention(path: Path) -> Attention:
     with np.load(path, allow_pickle=False) as arrays:
         stages = tuple(str(stage) for stage in arrays["stages"])
         maps = tuple(arrays[f"map_{number}"] for number in range(len(stages)))
-        return Attention(tuple(str(image) for image in arrays["images"]), stages, maps)
+        errors = tuple(int(number) for number in arrays["errors"]) if "errors" in arrays else None
+        return Attention(tuple(str(image) for image in arrays["images"]), stages, maps, errors)
+
+
+def _read_unseen(path: Path, names: tuple[str, ...]) -> Unseen:
+    with np.load(path, allow_pickle=False) as arrays:
+        place = {str(name): c for c, name in enumerate(arrays["names"])}
+        given, rows = arrays["probabilities"].astype(np.float32), arrays["rows"]
+    found = np.full((len(rows), len(names)), np.nan, dtype=np.float32)
+    for c, name in enumerate(names):
+        if name in place:
+            found[:, c] = given[:, place[name]]
+    return Unseen(rows, found)
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _positions(column: pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.int64]:
@@ -164,11 +225,12 @@ def _read_labels(path: Path, images: tuple[str, ...], names: tuple[str, ...]) ->
     return matrices
 
 
-def _read_probabilities(path: Path, images: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.float32]:
+def _read_probabilities(path: Path, shown: tuple[str, ...], names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+    images = tuple(dict.fromkeys(shown))
     wanted = pc.field("image").cast(pa.string()).isin(pa.array(images, pa.string()))
     table = pq.read_table(path, columns=["image", "label", "probability"], filters=wanted)
     rows, columns = _positions(table["image"], images), _positions(table["label"], names)
     probabilities = np.full((len(images), len(names)), np.nan, dtype=np.float32)
     inside = (rows >= 0) & (columns >= 0)
     probabilities[rows[inside], columns[inside]] = table["probability"].to_numpy()[inside]
-    return probabilities
+    return dict(zip(images, probabilities, strict=True))

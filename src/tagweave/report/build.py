@@ -8,19 +8,19 @@ import os
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tagweave.report import numerals, sections
+from tagweave.report import cards, curves, numerals, plots, sections
 from tagweave.report.artefacts import Artefacts, read_artefacts
-from tagweave.report.cards import cards
 
 FILE = "report.html"
 
 
 def write_report(run: Path) -> Path:
-    """Write ``report.html`` into a run folder: one file that needs no network. A reader never sees half of it.
+    """Write ``report.html`` and ``plots/`` into a run folder. The page is one file that needs no network.
 
     Returns:
         The path of the page.
@@ -28,43 +28,64 @@ def write_report(run: Path) -> Path:
     Raises:
         InputError: the manifest or the measures are missing, there is no measured split, or a JSON file is damaged.
     """
-    page = render(read_artefacts(run), run.name)
-    handle, temporary = tempfile.mkstemp(dir=run, prefix=".report-", suffix=".html")
+    page, charts = render(read_artefacts(run), run.name)
+    write_page(run / FILE, page)
+    plots.write_plots(run / "plots", charts)
+    return run / FILE
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page; a reader never sees half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".report-", suffix=".html")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(page)
         Path(temporary).chmod(0o644)
-        Path(temporary).replace(run / FILE)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return run / FILE
 
 
-def render(artefacts: Artefacts, title: str) -> str:
-    """Return the page as text; names of labels and files are escaped, and no script runs but the page's own."""
+def render(artefacts: Artefacts, title: str) -> tuple[str, dict[str, str]]:
+    """Return the page as text, and its charts by name.
+
+    Names of labels and files are escaped, and no script runs but the page's own.
+    """
+    training, graph = sections.training(artefacts), sections.label_graph(artefacts)
+    reliability, precision_recall = sections.reliability(artefacts), curves.precision_recall(artefacts)
+    page = render_template(
+        "page.html.j2",
+        title=title,
+        headline=sections.headline(artefacts),
+        review=sections.review(artefacts),
+        bars=sections.label_bars(artefacts),
+        curves=precision_recall,
+        training=training,
+        graph=graph,
+        reliability=reliability,
+        thresholds=sections.thresholds(artefacts),
+        counts=sections.label_counts(artefacts),
+        propagation=sections.propagation(artefacts),
+        examples=cards.examples(artefacts),
+        graph_share=(artefacts.examples or {}).get("graph_share"),
+        cards=cards.cards(artefacts),
+        doubtful=cards.doubtful(artefacts),
+        suspects=cards.suspects(artefacts),
+        suspected=artefacts.suspected,
+        quarantine=sections.quarantine(artefacts),
+        provenance=artefacts.provenance,
+        config=artefacts.config,
+        repeat=artefacts.repeat,
+    )
+    return page, plots.charts_of(precision_recall, reliability, training, graph)
+
+
+def render_template(name: str, **content: Any) -> str:
+    """Return a page of this package's templates, with the one script that it may run."""
     script = resources.files("tagweave.report").joinpath("page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=title,
-            script=Markup(script),
-            script_digest=digest,
-            headline=sections.headline(artefacts),
-            bars=sections.label_bars(artefacts),
-            training=sections.training(artefacts),
-            graph=sections.label_graph(artefacts),
-            reliability=sections.reliability(artefacts),
-            counts=sections.label_counts(artefacts),
-            propagation=sections.propagation(artefacts),
-            cards=cards(artefacts),
-            quarantine=sections.quarantine(artefacts),
-            provenance=artefacts.provenance,
-            config=artefacts.config,
-        )
-    )
+    return _environment().get_template(name).render(script=Markup(script), script_digest=digest, **content)
 
 
 def _environment() -> Environment:

@@ -94,6 +94,32 @@ def reliability_chart(
     return _svg(280, 300, title, body)
 
 
+def recall_chart(recall: Sequence[float], precision: Sequence[float], *, title: str) -> str:
+    """Draw precision over recall, both in 0..1, on square axes."""
+    across, up = Axis(0, 1, LEFT, 360 - RIGHT), Axis(0, 1, 320 - BOTTOM, TOP)
+    body = _frame(across, up, "recall, %", "precision, %", percent=True)
+    body.append(_curve_line(across, up, recall, precision))
+    return _svg(360, 320, title, body)
+
+
+def small_recall_chart(
+    recall: Sequence[float], precision: Sequence[float], mark: tuple[float, float] | None, *, title: str
+) -> str:
+    """Draw precision over recall without numbers; ``mark`` is recall and precision at the label's threshold."""
+    across, up = Axis(0, 1, 5, 95), Axis(0, 1, 65, 5)
+    body = ['<path class="axis" d="M5 5V65H95"/>', '<path class="grid" d="M5 35H95M50 5V65"/>']
+    body.append(_curve_line(across, up, recall, precision))
+    if mark is not None:
+        body.append(f'<circle class="dot" cx="{across.at(mark[0]):.1f}" cy="{up.at(mark[1]):.1f}" r="3"/>')
+    return _svg(100, 70, title, body)
+
+
+def _curve_line(across: Axis, up: Axis, x: Sequence[float], y: Sequence[float]) -> str:
+    """Draw a line through the points, level from the left edge to the first."""
+    places = [(across.at(a), up.at(b)) for a, b in zip([0.0, *x], [y[0], *y], strict=True)]
+    return '<polyline class="line" points="' + " ".join(f"{a:.1f},{b:.1f}" for a, b in places) + '"/>'
+
+
 def label_graph(
     names: Sequence[str], counts: Sequence[int], links: Sequence[Link], order: NDArray[np.int64], *, title: str
 ) -> str:

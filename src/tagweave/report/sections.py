@@ -84,6 +84,7 @@ class Training:
     best: int | None
     best_precision: float | None
     charts: list[Markup]
+    names: list[str]
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,30 @@ class Reliability:
     chart: Markup
     error: float | None
     cells: int
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Hold the probability from which a label is predicted, and what that gives; None where there is no positive."""
+
+    name: str
+    threshold: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Review:
+    """Hold what corrections did to mAP, on the same held-out images; ``why_not`` says why it is not compared."""
+
+    run: str
+    said: str
+    before: float | None
+    after: float | None
+    images: int
+    labels: int
+    why_not: str
 
 
 @dataclass(frozen=True)
@@ -165,6 +190,7 @@ def training(artefacts: Artefacts) -> Training | None:
         best=best[0],
         best_precision=best[1],
         charts=[_curve(points, name, best[0], percent) for points, name, percent in curves if points],
+        names=[name for points, name, _ in curves if points],
     )
 
 
@@ -222,6 +248,22 @@ def reliability(artefacts: Artefacts) -> list[Reliability]:
         if filled:
             pictures.append(_reliability(name, filled, error))
     return pictures
+
+
+def thresholds(artefacts: Artefacts) -> list[Threshold]:
+    """Return each label's threshold, in the labels' order."""
+    rows = _systems(artefacts)[artefacts.metrics["main"]]["per_label"]
+    return [
+        Threshold(row["label"], row["threshold"], row["precision"], row["recall"], row["F1"])
+        for row in rows
+        if row.get("threshold") is not None
+    ]
+
+
+def review(artefacts: Artefacts) -> Review | None:
+    """Return what the decisions of a review changed, where the run was fitted with them."""
+    found = artefacts.metrics.get("review")
+    return Review(**found) if found else None
 
 
 def label_counts(artefacts: Artefacts) -> LabelCounts | None:

@@ -50,7 +50,7 @@ class Decision(_Body):
 
 
 class Undo(_Body):
-    """Taking back; ``label`` is what the answer's progress is about."""
+    """Taking back, or doing again; ``label`` is what the answer's progress is about."""
 
     label: Name = ""
 
@@ -162,6 +162,10 @@ def _add_changes(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/undo")
     def undo(body: Undo) -> dict[str, Any]:
         return desk.undo(body.window, body.gesture, body.label)
+
+    @app.post("/api/redo")
+    def redo(body: Undo) -> dict[str, Any]:
+        return desk.redo(body.window, body.gesture, body.label)
 
     @app.post("/api/labels/create")
     def create(body: NewLabel) -> dict[str, Any]:

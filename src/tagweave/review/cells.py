@@ -48,6 +48,7 @@ class Cells:
             given |= (self.scores.states[c] == GIVEN_YES) | (self.scores.states[c] == GIVEN_NO)
         return Evidence(
             graph=_highest(self.scores.graph, parts), network=_highest(self.scores.network, parts),
+            judge=_highest(self.scores.judge, parts),
             claimed=claimed & ~given, column=self.ledger.column(key, np.arange(images)), points=self.points,
             seed=zlib.crc32(key.encode()),
         )  # fmt: skip
@@ -62,13 +63,16 @@ class Cells:
             column: of ``rows``, or of more that follow them.
         """
         parts = self._parts(key)
-        graph, network = (_highest(array, parts, rows) for array in (self.scores.graph, self.scores.network))
+        graph, network, judge = (
+            _highest(array, parts, rows) for array in (self.scores.graph, self.scores.network, self.scores.judge)
+        )
         best = graph if network is None else network
         sources = [SOURCES[max((int(self.scores.states[c, row]) for c in parts), default=0)] for row in rows]
         return [
             {
                 "graph": None if graph is None or source == "given" else round(float(graph[n]), 4),
                 "network": None if network is None else round(float(network[n]), 4),
+                "judge": _share(judge, n) if source == "given" else None,
                 "source": source,
                 "proposed": _word(column.values[n] if column.known[n] else best is not None and best[n] >= 0.5),
                 "decided": _decision(column, n),
@@ -95,6 +99,10 @@ def _highest(
     if array is None or not parts:
         return None
     return np.max([array[part][rows] for part in parts], axis=0).astype(np.float32)
+
+
+def _share(judge: NDArray[np.float32] | None, place: int) -> float | None:
+    return None if judge is None or np.isnan(judge[place]) else round(float(judge[place]), 4)
 
 
 def _word(yes: Any) -> str:

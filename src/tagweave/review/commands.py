@@ -14,6 +14,9 @@ import typer
 def review(
     run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     port: Annotated[int | None, typer.Option(help="8765 or a free one when absent", show_default=False)] = None,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; another than this lets other computers in")
+    ] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="open the page; only from a terminal")] = True,
     export: Annotated[
         Path | None, typer.Option(help="write the decisions to this label file (.csv) and end", show_default=False)
@@ -31,7 +34,7 @@ def review(
     from tagweave.errors import InputError
     from tagweave.review.desk import Desk
     from tagweave.review.export import write_labels
-    from tagweave.review.server import listen, serve
+    from tagweave.review.server import listen, serve, warning
 
     if everything and export is None:
         raise InputError("Expected --export FILE with --all.")
@@ -40,8 +43,11 @@ def review(
         count = write_labels(run, export, "all" if everything else "decisions")
         console.say(f"{count:,} images written to {export}")
         return
-    desk = Desk(run, console)
-    serve(desk, listen(port), _announcement(browser and sys.stdout.isatty()))
+    desk, listening = Desk(run, console), listen(port, host)
+    told = warning(host)
+    if told:
+        typer.echo(told, err=True)
+    serve(desk, listening, _announcement(browser and sys.stdout.isatty()), host)
     console.say(f"Stopped. Decisions are in {run / 'review.sqlite'}; run the same command again to go on.")
 
 

@@ -106,6 +106,7 @@ class Desk:
             return {
                 "run": self.run.resolve().name, "images": len(self.manifest), "labels": labels,
                 "queues": list(queues.QUEUES), "network": self.scores.network is not None,
+                "judge": self.scores.judge is not None,
                 "points": self.points is not None, "event": self.ledger.number,
             }  # fmt: skip
 
@@ -255,11 +256,23 @@ class Desk:
             number = self.ledger.last(window, self._heard)
             if number is not None:
                 self.log.append(window, gesture, "undo", target=number)
+        return {**self._after(window, label, number, self.ledger.size(number or 0)), "undone": self._told(number)}
+
+    def redo(self, window: str, gesture: str, label: str) -> dict[str, Any]:
+        """Do again what the last undo took back, unless something new was done since; say what it was."""
+        with self.log.transaction():
+            self._sync()
+            undo = self.ledger.last_undo(window, self._heard)
+            if undo is not None:
+                self.log.append(window, gesture, "undo", target=undo)
+        number = None if undo is None else self.ledger.undone_by(undo)
+        return {**self._after(window, label, number, self.ledger.size(number or 0)), "redone": self._told(number)}
+
+    def _told(self, number: int | None) -> dict[str, str] | None:
         if number is None:
-            return {**self._after(window, label, None, 0), "undone": None}
+            return None
         event, names = self.ledger.event(number), self.ledger.vocabulary.names
-        undone = {"kind": event.kind, "label": names.get(event.label, event.label), "detail": event.detail}
-        return {**self._after(window, label, number, self.ledger.size(number)), "undone": undone}
+        return {"kind": event.kind, "label": names.get(event.label, event.label), "detail": event.detail}
 
     def create(self, window: str, gesture: str, name: str) -> dict[str, Any]:
         """Add a label.

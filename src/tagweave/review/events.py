@@ -52,7 +52,7 @@ class Event:
         kind: ``decide``, ``create``, ``rename``, ``merge`` or ``undo``.
         queue: which queue showed the images. label: key of the label it is about, '' for a whole image.
         detail: the new name, or the key of the label merged into.
-        target: number of the event that is undone.
+        target: number of the event that is undone; undoing an undo does the first event again.
         cells: what was decided.
     """
 

@@ -36,10 +36,13 @@ class Access:
 
     Args:
         port: that the server listens on. announce: called with each new link.
+        names: that browsers may know this computer by; the first stands in the link.
     """
 
-    def __init__(self, port: int, announce: Callable[[str], None]) -> None:
-        self.hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
+    def __init__(
+        self, port: int, announce: Callable[[str], None], names: tuple[str, ...] = ("127.0.0.1", "localhost")
+    ) -> None:
+        self.hosts = tuple(f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names)
         self.cookie = f"tagweave_review_{port}"  # cookies of all ports lie in one jar
         self._secret = secrets.token_urlsafe(32)
         self._announce = announce
@@ -109,7 +112,8 @@ def _foreign(scope: Mapping[str, Any], headers: Mapping[str, str], hosts: tuple[
     """Refuse a Host that is not this computer's (DNS rebinding) and what another site's page sends (CSRF)."""
     host = headers.get("host", "")
     if host not in hosts or sum(name == b"host" for name, _ in scope["headers"]) != 1:
-        return 421, "This server answers to 127.0.0.1 and localhost only."
+        names = " and ".join(name.rpartition(":")[0] for name in hosts)
+        return 421, f"This server answers to {names} only."
     own, origin = f"http://{host}", headers.get("origin")
     changes = scope["method"] not in ("GET", "HEAD")
     if origin != own and (origin is not None or changes):

@@ -73,6 +73,7 @@ class Ledger:
         self._gestures: dict[int, Event] = {}  # without their cells
         self._sizes: dict[int, int] = {}  # event -> decisions
         self._undone: set[int] = set()
+        self._undos: dict[int, Event] = {}  # of a gesture, or of such an undo: that is a redo
         self._entries: dict[str, _Entries] = {}
         self._judged_whole: dict[int, set[int]] = {}  # event -> images that were judged as a whole
 
@@ -82,8 +83,7 @@ class Ledger:
         for event in events:
             self.number = event.number
             if event.target is not None:
-                self._undone.add(event.target)
-                changed |= self._gestures[event.target].kind != "decide"
+                changed |= self._turn(event, event.target) != "decide"
                 continue
             changed |= event.kind != "decide"
             self._gestures[event.number] = replace(event, cells=())
@@ -91,6 +91,17 @@ class Ledger:
         if changed:
             vocal = [e for n, e in self._gestures.items() if e.kind != "decide" and n not in self._undone]
             self.vocabulary = fold(self.names, vocal)
+
+    def _turn(self, event: Event, target: int) -> str:
+        """Take a gesture back, or take an undo back; return the kind of the gesture."""
+        self._undos[event.number] = event
+        taken_back = self._undos.get(target)
+        if taken_back is None:
+            self._undone.add(target)
+        else:
+            target = taken_back.target or 0
+            self._undone.discard(target)
+        return self._gestures[target].kind
 
     def _enter(self, event: Event) -> None:
         for image, label, value in event.cells:
@@ -128,6 +139,30 @@ class Ledger:
             if number not in self._undone and origin not in alive:
                 left_behind = left_behind or number
         return left_behind
+
+    def last_undo(self, window: str, others_alive: Iterable[str] = ()) -> int | None:
+        """Return the undo that a redo in ``window`` takes back, or None.
+
+        It is the last of the window's own that nothing new was done after; a window that did nothing yet takes those
+        of windows that are not open any more.
+        """
+        events = {**self._gestures, **self._undos}
+        alive = set(others_alive) - {window}
+        own = any(event.window == window for event in events.values())
+        redone = {event.target for event in self._undos.values()} & self._undos.keys()
+        for number in sorted(events, reverse=True):
+            event = events[number]
+            if event.window != window if own else event.window in alive:
+                continue
+            if event.target is None:
+                return None
+            if event.target not in self._undos and number not in redone:
+                return number
+        return None
+
+    def undone_by(self, number: int) -> int:
+        """Return the gesture that an undo took back."""
+        return self._undos[number].target or 0
 
     def column(self, key: str, rows: NDArray[np.int64]) -> Column:
         """Return what is known of label ``key`` for ``rows`` (n,), distinct, merged labels included."""

@@ -22,6 +22,7 @@ class Evidence:
 
     Attributes:
         graph, network: (N,) probabilities; None where there are none.
+        judge: (N,) probabilities by what never saw the given labels, NaN elsewhere; None where there are none.
         claimed: (N,) where the tool says yes and nobody was asked.
         column: what is known and decided.
         points: (N, d) unit vectors whose products say how alike images look; None where there are none.
@@ -30,6 +31,7 @@ class Evidence:
 
     graph: NDArray[np.float32] | None
     network: NDArray[np.float32] | None
+    judge: NDArray[np.float32] | None
     claimed: NDArray[np.bool_]
     column: Column
     points: NDArray[np.floating] | None
@@ -64,14 +66,18 @@ def disagreement(evidence: Evidence) -> Rows:
 
 
 def suspected_errors(evidence: Evidence) -> Rows:
-    """Order images whose label was given, and not yet decided, by the network's probability of the contrary.
+    """Order images whose label was given, and not yet decided, by the odds that it is wrong.
 
-    The graph says nothing here: it takes given labels as they are.
+    With p by what never saw the image's own labels and pi the label's rate: pi (1 - p) / p of a given yes,
+    p / (1 - p) of a given no; see ``steps.doubts.suspects``.
     """
-    if evidence.network is None:
+    if evidence.judge is None:
         return np.zeros(0, dtype=np.int64)
-    contrary = np.where(evidence.column.values, 1 - evidence.network, evidence.network)
-    return _order(contrary, evidence.column.known & ~evidence.column.decided)
+    said = np.clip(np.nan_to_num(evidence.judge, nan=0.5).astype(np.float64), 1e-4, 1 - 1e-4)
+    column = evidence.column
+    rate = column.values.sum() / max(int(column.known.sum()), 1)
+    odds = np.where(column.values, rate * (1 - said) / said, said / (1 - said))
+    return _order(odds, evidence.column.known & ~evidence.column.decided)
 
 
 def diverse(evidence: Evidence) -> Rows:

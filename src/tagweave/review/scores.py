@@ -26,9 +26,10 @@ from tagweave.runs import key_of, read_json, write_json
 UNKNOWN, GIVEN_YES, GIVEN_NO, SPREAD_YES, SPREAD_NO = range(5)
 SOURCES = ("unknown", "given", "given", "propagated", "propagated")
 CELLS_AT_ONCE = 1 << 22  # bounds the memory of the conversion
-FORMAT = 1
+FORMAT = 2
 
-_ARRAYS = {"graph": np.float16, "network": np.float16, "states": np.uint8}
+UNSEEN_NAME = "unseen.npz"
+_ARRAYS = {"graph": np.float16, "network": np.float16, "unseen": np.float16, "states": np.uint8}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Scores:
     Attributes:
         graph: (C, N) float16, propagated probability; given cells hold 0 or 1.
         network: (C, N) float16, calibrated probability of the final model; None where none was trained.
+        unseen: (C, N) float16, of images with given labels the probability by what never saw them, NaN elsewhere; None
+            where the run did not keep it.
         states: (C, N) uint8, how each cell is known: ``UNKNOWN`` to ``SPREAD_NO``.
         thresholds: (C,) the probability from which the model says yes.
         doubts: (3, N) float32, of each image over all labels: expected wrong labels, largest disagreement of graph and
@@ -48,10 +51,16 @@ class Scores:
     names: tuple[str, ...]
     graph: NDArray[np.float16]
     network: NDArray[np.float16] | None
+    unseen: NDArray[np.float16] | None
     states: NDArray[np.uint8]
     thresholds: NDArray[np.float64]
     doubts: NDArray[np.float32]
     labelled: NDArray[np.bool_]
+
+    @property
+    def judge(self) -> NDArray[np.float16] | None:
+        """(C, N): what given labels are doubted by; the model's own scores, which saw them, only for want of better."""
+        return self.network if self.unseen is None else self.unseen
 
     @property
     def best(self) -> NDArray[np.float16]:
@@ -69,14 +78,15 @@ def open_scores(run: Path, manifest: Manifest, names: Sequence[str], console: Co
     if not tables["graph"].is_file():
         raise InputError(f"Expected {tables['graph']}, but there is no such file: run 'tagweave propagate' first.")
     tables = {name: path for name, path in tables.items() if path.is_file()}
-    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in tables.values()]
+    read = [*tables.values(), *([run / UNSEEN_NAME] if (run / UNSEEN_NAME).is_file() else [])]
+    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in read]
     key = key_of(FORMAT, stamps, manifest.paths, names)
     folder = run / "review" / "scores"
     if not _is_made(folder, key):
         fresh = folder.with_name(".scores.partial")
         shutil.rmtree(fresh, ignore_errors=True)
         with console.progress("prepare", "images") as progress:
-            _convert(tables, fresh, manifest, names, progress)
+            _convert(tables, run / UNSEEN_NAME, fresh, manifest, names, progress)
         write_json(fresh / "made.json", {"key": key})
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
@@ -94,7 +104,8 @@ def _load(folder: Path, names: Sequence[str], thresholds: NDArray[np.float64]) -
         if (folder / f"{name}.npy").is_file()
     }
     return Scores(
-        names=tuple(names), graph=arrays["graph"], network=arrays.get("network"), states=arrays["states"],
+        names=tuple(names), graph=arrays["graph"], network=arrays.get("network"), unseen=arrays.get("unseen"),
+        states=arrays["states"],
         thresholds=thresholds, doubts=np.load(folder / "doubts.npy", allow_pickle=False),
         labelled=np.load(folder / "labelled.npy", allow_pickle=False),
     )  # fmt: skip
@@ -107,7 +118,7 @@ def _thresholds(run: Path, count: int) -> NDArray[np.float64]:
 
 
 def _convert(
-    tables: dict[str, Path], folder: Path, manifest: Manifest, names: Sequence[str], progress: Progress
+    tables: dict[str, Path], unseen: Path, folder: Path, manifest: Manifest, names: Sequence[str], progress: Progress
 ) -> None:
     folder.mkdir(parents=True)
     shape, total = (len(names), len(manifest)), len(tables) * len(manifest)
@@ -123,11 +134,26 @@ def _convert(
             if name == "graph":
                 arrays["states"][:, start:stop] = _by_label(_states(block), names)
             progress(number * len(manifest) + stop, total)
-    doubts, labelled = _summaries(arrays["graph"], arrays.get("network"), arrays["states"])
+    if unseen.is_file():
+        arrays["unseen"] = np.lib.format.open_memmap(folder / "unseen.npy", "w+", _ARRAYS["unseen"], shape)
+        _fill_unseen(arrays["unseen"], unseen, names)
+    judge = arrays.get("unseen", arrays.get("network"))
+    doubts, labelled = _summaries(arrays["graph"], arrays.get("network"), judge, arrays["states"])
     np.save(folder / "doubts.npy", doubts)
     np.save(folder / "labelled.npy", labelled)
     for array in arrays.values():
         array.flush()
+
+
+def _fill_unseen(array: NDArray[np.float16], path: Path, names: Sequence[str]) -> None:
+    """Write what the run kept of labelled images over ``array`` (C, N), NaN elsewhere."""
+    array[:] = np.nan
+    with np.load(path, allow_pickle=False) as stored:
+        if tuple(str(name) for name in stored["names"]) != tuple(names):
+            raise InputError(f"Expected the run's labels in {path}, but got others: run 'tagweave evaluate' again.")
+        rows, probabilities = stored["rows"], stored["probabilities"]
+    for c in range(len(names)):
+        array[c][rows] = probabilities[:, c]
 
 
 def _by_label(cells: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
@@ -181,8 +207,9 @@ def _numbers(column: pa.ChunkedArray, known: Any) -> NDArray[np.int64]:
 
 
 def _summaries(
-    graph: NDArray[np.float16], network: NDArray[np.float16] | None, states: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    graph: NDArray[np.float16], network: NDArray[np.float16] | None, judge: NDArray[np.float16] | None,
+    states: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:  # fmt: skip
     """Return ``doubts`` and ``labelled`` of all images, one label at a time."""
     doubts = np.zeros((3, graph.shape[1]), dtype=np.float32)
     labelled = np.zeros(graph.shape[1], dtype=bool)
@@ -193,6 +220,7 @@ def _summaries(
         labelled |= given
         doubts[0] += np.where(given, 0, np.minimum(p, 1 - p))
         doubts[1] = np.maximum(doubts[1], np.where(given, 0, np.abs(p - graph[c].astype(np.float32))))
-        if network is not None:
-            doubts[2] = np.maximum(doubts[2], np.where(given_yes, 1 - p, 0) + np.where(given_no, p, 0))
+        if judge is not None:
+            said = np.nan_to_num(judge[c].astype(np.float32))
+            doubts[2] = np.maximum(doubts[2], np.where(given_yes, 1 - said, 0) + np.where(given_no, said, 0))
     return doubts, labelled

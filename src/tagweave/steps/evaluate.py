@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json, write_json
+from tagweave.steps.doubts import Unseen, right_and_wrong, unseen_probabilities, write_doubts
 from tagweave.steps.finetuned import trained_records
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_predictions
 
-SHOWN_IMAGES = 12  # in the report, with attention maps
+SHOWN_IMAGES = 6  # in the report with attention maps, of those decided rightly and of those not
 
 
 def evaluate(job: Job, key: str) -> Mapping[str, Any]:
@@ -63,8 +64,10 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     content |= {"rounds": rounds} if rounds else {}
     write_json(job.folder / "metrics.json", content)
     write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
-    _save_attention(job, classifier, manifest, labels, cache, positions)
-    return {"measured": {split: len(manifest.rows(split)) for split in splits}}
+    held_out = unseen_probabilities(job.folder, manifest, labels, probabilities)
+    suspected = write_doubts(job.folder, manifest, labels, probabilities, held_out)
+    _save_attention(job, classifier, manifest, labels, held_out, cache, positions)
+    return {"measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected}
 
 
 def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progress: Any) -> NDArray[np.float64]:
@@ -76,16 +79,20 @@ def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progre
 
 
 def _save_attention(
-    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, cache: Any, positions: NDArray[np.int64]
-) -> None:
-    """Keep the attention maps of a dozen images with known labels, from the split that is measured."""
+    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, held_out: Unseen,
+    cache: Any, positions: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Keep the attention maps of images of the measured split: some decided rightly, some not."""
     for split in ("test", "val", "train"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
         if len(rows):
             break
-    rows = np.sort(np.random.default_rng(job.config.seed).permutation(rows)[:SHOWN_IMAGES])
+    decided = held_out.of(rows) >= classifier.thresholds
+    chosen, errors = right_and_wrong(labels.take(rows), decided, SHOWN_IMAGES, job.config.seed)
+    rows = rows[chosen]
     looks = classifier.attention(cache.records(positions[rows]))
     arrays: dict[str, Any] = {f"map_{number}": weights for number, (_, weights) in enumerate(looks)}
     stages = np.array([f"stride {stride}" for stride, _ in looks], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:
-        np.savez_compressed(partial, images=np.array([manifest.paths[r] for r in rows]), stages=stages, **arrays)
+        names = np.array([manifest.paths[row] for row in rows], dtype=str)
+        np.savez_compressed(partial, images=names, errors=errors, stages=stages, **arrays)

@@ -20,8 +20,7 @@ STATISTICS_SAMPLE = 512  # images whose maps standardise the channels
 def build_untrained_head(job: Job, images: Images, hidden: NDArray[np.int64], propagated: Path) -> nn.Module:
     """Build the head from the pool's statistics and the labels that are not ``hidden``; the seed draws its weights.
 
-    Args:
-        propagated: what the labels that are not hidden gave when they were spread over the pool.
+    ``propagated``: what propagation left of the pool with the same labels hidden.
     """
     import torch
 
@@ -30,10 +29,10 @@ def build_untrained_head(job: Job, images: Images, hidden: NDArray[np.int64], pr
     from tagweave.peers.registry import build_head
     from tagweave.steps.label_facts import label_facts
 
-    pool, source = np.flatnonzero(images.is_pool), images.source
-    facts = label_facts(job.config.model, images.labels.hide(hidden).take(pool), propagated, job.config.seed)
+    config, pool, source = job.config.model, np.flatnonzero(images.is_pool), images.source
+    facts = label_facts(config, images.labels.hide(hidden).take(pool), propagated, job.config.seed)
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
     mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
     inputs = HeadInputs.measure(source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
-    return build_head(job.config.model, inputs)
+    return build_head(config, inputs)

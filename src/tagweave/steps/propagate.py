@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,11 @@ from tagweave.graph.pseudo_labels import (
     least_cells,
     pseudo_labels,
 )
-from tagweave.runs import atomic
+from tagweave.runs import atomic, write_json
+from tagweave.steps.examples import examples
 from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
-from tagweave.steps.stored import load_collection, open_records
+from tagweave.steps.stored import load_collection, open_records, write_rows
 from tagweave.tables import write_labels
 
 PARTS = {"stages": None, "average+max": 2, "average": 1}  # of the pooled feature, from the first
@@ -102,7 +102,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
         save_inductive(job.folder / "graph" / f"inductive-{stage}.npz", outcome.spread, job.config.seed)
     by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, final, pool, features, manifest)
     _save_labels(job.folder, final, pool, manifest, labels, by_graph)
-    _save_evidence(job, final, pool)
+    _save_evidence(job, final, pool, manifest)
     facts = propagation_facts(final)
     notes: list[str] = facts["sentences"]
     job.console.say(
@@ -301,12 +301,15 @@ def _save_scores(
     return by_graph
 
 
-def _save_evidence(job: Job, final: Outcome, pool: NDArray[np.int64]) -> None:
-    """Write what labelled images get without their own labels."""
+def _save_evidence(job: Job, final: Outcome, pool: NDArray[np.int64], manifest: Manifest) -> None:
+    """Write what labelled images get without their own labels, and where some propagated labels came from."""
     with atomic(job.folder / "graph" / "out_of_fold.npz") as partial:
         np.savez_compressed(
             partial, rows=pool[final.spread.labelled_rows], probabilities=final.honest.astype(np.float32)
         )
+    names = [manifest.paths[row] for row in pool]
+    found = examples(final.spread, final.decisions, final.probabilities, names, job.config.seed)
+    write_json(job.folder / "graph" / "examples.json", {"graph_share": final.spread.share, "examples": found})
 
 
 def _save_labels(
@@ -320,18 +323,11 @@ def _save_labels(
     accepted = final.decisions.spread_over(pool, len(labels))
     write_labels(folder / "labels.parquet", manifest, labels, accepted, probabilities)
     unreached = pool[~final.spread.reached]
-    _write_rows(folder / "graph" / "unreached.csv", ("image",), ([manifest.paths[row]] for row in unreached))
+    write_rows(folder / "graph" / "unreached.csv", ("image",), ([manifest.paths[row]] for row in unreached))
     acceptance, known = final.acceptance, final.spread.labels
     columns = (
         known.names, known.positives, acceptance.thresholds, final.decisions.positive.sum(axis=0),
         acceptance.judged, acceptance.right, reasons(final),
     )  # fmt: skip
     header = ("label", "known_positives", "threshold", "accepted", "hidden_judged", "hidden_right", "why_none")
-    _write_rows(folder / "graph" / "labels.csv", header, zip(*columns, strict=True))
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with atomic(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_rows(folder / "graph" / "labels.csv", header, zip(*columns, strict=True))

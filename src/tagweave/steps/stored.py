@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,14 @@ def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:
     folder = Path(read_json(job.folder / "steps" / "embed.json")["cache"])
     cache = RecordCache(folder, stored_layout(folder))
     return cache, cache.positions(manifest.digests)
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file."""
+    with atomic(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def stored_layout(folder: Path) -> Any:

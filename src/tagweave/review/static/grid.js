@@ -109,7 +109,7 @@ function make(place, tile) {
     click: () => { focus = place; flip(place); },
     focus: () => { if (focus !== place) { focus = place; draw(); } change({ focused: tile.id }); },
   } }, image, element("span", { className: "mark" }), element("span", { className: "key" }),
-  element("span", { className: "says" }, bar(tile.network ?? tile.graph), element("span", {}, percent(tile.network ?? tile.graph)), element("span", { className: "state" })));
+  element("span", { className: "says" }, bar(score(tile)), element("span", {}, percent(score(tile))), element("span", { className: "state" })));
   const item = element("li", { "aria-posinset": place + 1, "aria-setsize": order.total }, button);
   item.dataset.image = tile.id;
   item.style.setProperty("--row", Math.floor(place / shape.columns));
@@ -117,6 +117,8 @@ function make(place, tile) {
   return item;
 }
 
+/** What the tool says; of a given label what it says without knowing it. */
+const score = (tile) => tile.judge ?? tile.network ?? tile.graph;
 export const valueOf = (tile) => chosen.get(tile.id) ?? tile.decided ?? tile.proposed;
 
 function paint(item, place, tile) {
@@ -137,7 +139,7 @@ function paint(item, place, tile) {
 function describe(tile, value, saved) {
   const words = { yes: nameOf(view.label), no: `not ${nameOf(view.label)}`, unsure: "unsure" };
   const source = tile.source === "unknown" ? "" : `, ${tile.source}`;
-  return `${tile.name}: ${words[value]}${saved ? ", saved" : ""}, ${percent(tile.network ?? tile.graph)}${source}`;
+  return `${tile.name}: ${words[value]}${saved ? ", saved" : ""}, ${percent(score(tile))}${source}`;
 }
 
 function tell() {

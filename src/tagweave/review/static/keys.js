@@ -15,7 +15,7 @@ export const HELP = [
     ["o", "no others than those that are on"], ["Enter", "accept, next image"], ["← →", "turn, accept nothing"],
   ]],
   ["Everywhere", [
-    ["z", "undo, also after a restart"], ["/", "choose, make, rename, merge labels"], ["[ ]", "previous, next label"],
+    ["z", "undo, also after a restart"], ["y", "redo what was undone last"], ["/", "choose, make, rename, merge labels"], ["[ ]", "previous, next label"],
     ["q", "next queue"], ["m", "by label or by image"], ["i", "why"], ["?", "this help"], ["Esc", "close"],
   ]],
 ];
@@ -38,7 +38,7 @@ export function listen(actions) {
   });
 }
 
-const NAMES = { " ": "space", "?": "help", "/": "find", "[": "previous", "]": "next" };
+const NAMES = { " ": "space", "?": "help", "/": "find", Z: "y", "[": "previous", "]": "next" };
 
 export function help() {
   const dialog = byId("help-dialog");

@@ -86,27 +86,32 @@ async function pulse() {
   }
 }
 
-async function undo() {
+const undo = () => turn("/api/undo", "undone", "undo", "Undone", () => part().back());
+const redo = () => turn("/api/redo", "redone", "redo", "Redone", () => part().refresh());
+
+/** Take a gesture back or do it again, and show the place where it happened. */
+async function turn(path, field, verb, said, show) {
   try {
-    const told = await send("/api/undo", { label: view.label });
+    const told = await send(path, { label: view.label });
+    const gesture = told[field];
     change({ event: told.event, progress: told });
-    if (!told.undone) return say("Nothing to undo");
-    if (told.undone.kind !== "decide") {
+    if (!gesture) return say(`Nothing to ${verb}`);
+    if (gesture.kind !== "decide") {
       await loadState();
       if (view.label && !view.labels.some((label) => label.key === view.label)) view.label = view.labels[0]?.key ?? "";
       open();
-    } else await part().back();
-    return say(`Undone: ${UNDONE[told.undone.kind](told)}`);
+    } else await show();
+    return say(`${said}: ${GESTURES[gesture.kind](gesture, told.cells)}`);
   } catch (error) {
     return say(error.message);
   }
 }
 
-const UNDONE = {
-  decide: ({ cells, undone }) => `${cells} decisions${undone.label ? ` on ${undone.label}` : ""}`,
-  create: ({ undone }) => `new label ${undone.label}`,
-  rename: ({ undone }) => `renaming to ${undone.detail}`,
-  merge: ({ undone }) => `merging ${undone.label}`,
+const GESTURES = {
+  decide: ({ label }, cells) => `${cells} decisions${label ? ` on ${label}` : ""}`,
+  create: ({ label }) => `new label ${label}`,
+  rename: ({ detail }) => `renaming to ${detail}`,
+  merge: ({ label }) => `merging ${label}`,
 };
 
 function nextQueue() {
@@ -131,7 +136,7 @@ function exportFiles() {
 
 const everywhere = {
   digit: (number) => part().flipNumber(number), u: () => part().unsure(), Enter: () => part().commit(),
-  z: undo, q: nextQueue, help: keys.help, previous: () => labels.next(-1), next: () => labels.next(1),
+  z: undo, y: redo, q: nextQueue, help: keys.help, previous: () => labels.next(-1), next: () => labels.next(1),
 };
 const actions = {
   grid: {
@@ -148,6 +153,7 @@ const actions = {
 keys.listen(() => actions[view.mode]);
 byId("label").addEventListener("click", labels.choose);
 byId("undo").addEventListener("click", undo);
+byId("redo").addEventListener("click", redo);
 byId("why").addEventListener("click", () => change({ whyOpen: !view.whyOpen }));
 byId("export").addEventListener("click", exportFiles);
 byId("help").addEventListener("click", keys.help);
@@ -157,7 +163,7 @@ byId("mode-picture").addEventListener("click", () => setMode("picture"));
 async function start() {
   const found = remembered();
   const told = await loadState();
-  const useless = { disagreement: !told.network, errors: !told.network };
+  const useless = { disagreement: !told.network, errors: !told.judge };
   byId("queues").append(...told.queues.map((name) => element("button", {
     value: name, title: QUEUES[name][1], disabled: Boolean(useless[name]), on: { click: () => change({ queue: name }) },
   }, QUEUES[name][0])));

@@ -2,7 +2,7 @@
 export const QUEUES = {
   uncertain: ["Uncertain", "nearest to 50 % first"],
   disagreement: ["Disagree", "graph and network furthest apart first"],
-  errors: ["Errors", "given labels that the network doubts most first"],
+  errors: ["Errors", "given labels that the tool doubts most first"],
   diverse: ["Diverse", "each as unlike the ones before as can be"],
   audit: ["Audit", "what the tool says yes to, at random: measures its precision"],
 };

@@ -54,7 +54,8 @@ function scores(cell) {
   const spread = cell.source === "propagated" ? "Propagation decided it from similar images." : null;
   return element("section", {},
     element("h3", {}, nameOf(view.label)),
-    element("dl", { className: "scores" }, ...row("Network", cell.network), ...row("Graph", cell.graph)),
+    element("dl", { className: "scores" }, ...row("Network", cell.network), ...row("Graph", cell.graph),
+      ...(cell.judge === null ? [] : row("Label hidden", cell.judge))),
     element("p", { className: "quiet" }, given ?? spread ?? "Nobody labelled it, and propagation left it open."));
 }
 
