@@ -31,7 +31,7 @@ from tagweave.benchmark.tuning import Search
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
-from tagweave.steps import train as train_step
+from tagweave.steps import fitting
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def test_a_fit_that_does_not_look_at_the_test_passes_the_audit(held: Held, tmp_p
 
 @pytest.mark.parametrize("changed", ["labels", "features"])
 def test_a_planted_leak_is_caught(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
-    build = train_step._build_network
+    build = fitting.build_untrained_head
 
     def leaky(*given: Any) -> Any:
         # Rates, co-occurrence, mean and channel statistics of the test images too.
@@ -108,7 +108,7 @@ def test_a_planted_leak_is_caught(held: Held, tmp_path: Path, monkeypatch: pytes
         images, other = turned(manifest, labels)
         return (manifest, other) if changed == "labels" else (images, labels)
 
-    monkeypatch.setattr(train_step, "_build_network", leaky)
+    monkeypatch.setattr(fitting, "build_untrained_head", leaky)
     monkeypatch.setattr(audit_module, "turned", turn_one)
     with pytest.raises(InputError, match=r"Expected the same model whatever the test images hold, but model/model"):
         audit(held, CONFIG, 0.5, tmp_path)

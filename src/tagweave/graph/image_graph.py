@@ -130,7 +130,7 @@ def build_graph(
         InputError: fewer than two rows, a feature that is not finite, or too little memory.
     """
     check_memory(settings, len(features), features.shape[1], labels)
-    limit_threads()
+    limit_threads("faiss", "numba")
     mean = pool_mean(features)
     unit = unit_features(features, mean, settings.parts)
     projection = fit_projection(unit, settings.pca, settings.whiten)
