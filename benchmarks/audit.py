@@ -19,7 +19,6 @@ from collections_at_hand import add_data, open_data, places
 from measure import print_json, say
 from numpy.typing import NDArray
 
-from tagweave.audit.suspicion import ERROR_SHARE, suspects_at, wrongness
 from tagweave.benchmark.cells import finished
 from tagweave.benchmark.dataset import BenchmarkData
 from tagweave.config import build_config
@@ -28,6 +27,7 @@ from tagweave.data.splits import label_budget
 from tagweave.graph.image_graph import GraphSettings, ImageGraph, build_graph
 from tagweave.graph.teacher import fit_linear
 from tagweave.steps.propagate import spread_and_decide
+from tagweave.suspicion import ERROR_SHARE, suspects_at, wrongness
 
 Floats = NDArray[np.float64]
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tagweave.audit.suspicion import ERROR_SHARE, ranked, suspects_at, wrongness
 from tagweave.console import Console
 from tagweave.errors import InputError
 from tagweave.graph.neighbours import unit_features
 from tagweave.runs import atomic, write_json
 from tagweave.steps.image_pool import ImagePool, open_image_pool
 from tagweave.steps.job import Job
+from tagweave.suspicion import ERROR_SHARE, ranked, suspects_at, wrongness
 
 NEIGHBOURS = 8
 PRECISIONS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.3)

@@ -69,7 +69,7 @@ def suspected_errors(evidence: Evidence) -> Rows:
     """Order images whose label was given, and not yet decided, by the odds that it is wrong.
 
     With p by what never saw the image's own labels and pi the label's rate: pi (1 - p) / p of a given yes,
-    p / (1 - p) of a given no; see ``steps.doubts.suspects``.
+    p / (1 - p) of a given no.
     """
     if evidence.judge is None:
         return np.zeros(0, dtype=np.int64)

@@ -13,12 +13,11 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic
 from tagweave.steps.stored import write_rows
+from tagweave.suspicion import ranked, wrongness
 
 MOST_SUSPECTS = 1000
 MOST_DOUBTFUL = 1000
 ROWS_AT_ONCE = 16_384  # bounds the memory of what is added up
-ASSUMED = 0.1  # share of a label's yes that is taken as wrong, and of its images as missed, before looking
-LEAST = 1e-4  # calibration is not to be believed nearer to 0 and 1
 LEAST_POSITIVES = 5  # of a label: with fewer, hiding one leaves nothing to judge it by
 BY_CLASSIFIER, BY_PROPAGATION = "classifier", "propagation"
 
@@ -96,21 +95,14 @@ def suspects(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the known cells (m, 2) that are likelier wrong than right, the likeliest first, and how likely (m,).
 
-    By Bayes' rule from p, the probability by what never saw the cell: a given yes is wrong with odds
-    e pi (1 - p) / p, a given no with odds e p / (1 - p). Before an image is looked at, a share e (``ASSUMED``) of a
-    label's yes is taken as wrong and as many of its images as missed; wrong ones fall on images at the label's rate pi.
-    So a rare label that is never probable is no error, only one that is less probable than chance.
-
     Args:
-        unseen: (n, C) p. learnt: (C,) labels with enough positives for p to mean anything; others are passed over.
+        unseen: p (n, C) by what never saw the cell, see ``wrongness``. learnt: (C,) labels with enough positives for p
+            to mean anything; others are passed over.
     """
-    p = np.clip(unseen.astype(np.float64), LEAST, 1.0 - LEAST)
-    odds = ASSUMED * np.where(labels.values, labels.rates() * (1.0 - p) / p, p / (1.0 - p))
-    odds[~labels.known | ~learnt] = 0.0
-    cells = np.argwhere(odds > 1.0)
-    found = odds[cells[:, 0], cells[:, 1]]
-    order = np.argsort(-found, kind="stable")
-    return cells[order], (found / (1.0 + found))[order]
+    wrong = np.where(learnt, wrongness(unseen, labels), 0.0)
+    order = ranked(wrong, labels)
+    likely = wrong[order[:, 0], order[:, 1]]
+    return order[likely > 0.5], likely[likely > 0.5]
 
 
 def expected_errors(labels: LabelMatrix, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tagweave.audit.suspicion import ranked, suspects_at, wrongness
 from tagweave.config import build_config
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings, build_graph
 from tagweave.steps.propagate import spread_and_decide
+from tagweave.suspicion import ranked, suspects_at, wrongness
 
 
 def matrix(values: list[list[int]], known: list[list[int]] | None = None) -> LabelMatrix:
