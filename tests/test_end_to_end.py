@@ -282,8 +282,9 @@ def test_bad_images_go_to_quarantine_and_the_job_goes_on(drawn: Drawn, tmp_path:
     assert read_json(run.folder / "steps" / "check.json")["notes"][0] == "61 given = 59 used + 2 quarantined"
 
 
-def test_the_paper_preset_runs(drawn: Drawn, tmp_path: Path) -> None:
-    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", preset="paper", train={"epochs": 2})
+@pytest.mark.parametrize("preset", ["paper-frozen", pytest.param("paper", marks=pytest.mark.slow)])
+def test_the_papers_presets_run(preset: str, drawn: Drawn, tmp_path: Path) -> None:
+    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", preset=preset, train={"epochs": 2})
     assert 0 <= run.evaluate()["splits"]["test"]["systems"]["network"]["mAP"] <= 1
     assert (run.folder / "report.html").is_file()
 
@@ -329,7 +330,8 @@ def spread_anew(run: Run, stage: str) -> Path:
     return run.folder / "checkpoints" / f"{stage}-2" / "propagated.npz"
 
 
-@pytest.mark.parametrize("regime", ["frozen", pytest.param("finetune", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", ["frozen", "finetune"])
 def test_rounds_spread_labels_over_what_the_network_sees(regime: str, drawn: Drawn, tmp_path: Path) -> None:
     train = {"regime": regime, "rounds": 2, "epochs": 2}
     run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", encoder=SMALL, train=train)

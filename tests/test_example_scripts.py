@@ -33,6 +33,7 @@ def test_own_features(tmp_path: Path) -> None:
     assert [line.split("\t")[0] for line in rest] == ["60", "61", "62"]
 
 
+@pytest.mark.slow
 def test_train_elsewhere(finished: Run, tmp_path: Path) -> None:
     losses = [float(line.split()[-1]) for line in run("train_elsewhere.py", str(finished.folder), folder=tmp_path)]
     assert len(losses) == 3

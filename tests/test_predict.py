@@ -131,6 +131,7 @@ def test_the_mean_over_views_is_that_of_their_probabilities(
     np.testing.assert_allclose(both, (evaluated[:4] + mirrored) / 2, rtol=0, atol=1e-3)  # edges after the resize
 
 
+@pytest.mark.slow
 def test_scales_round_to_whole_strides_and_keep_the_weights(
     drawn: Drawn, classifier: Classifier, evaluated: NDArray[np.float64]
 ) -> None:

@@ -227,8 +227,8 @@ PAPER_TRAIN = {
 
 # Differences from the defaults.
 # `paper`: VGG-16-BN at 448 px with all positions of its stages, two further convolutions, F of 3 x 512. Needs VGG's
-# published weights (from a hub, or encoder.weights=FILE) and is made for training end to end on a GPU: 10 MB of maps
-# an image where they are cached.
+# published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. Propagation reads the maps
+# of the untrained backbone, 10 MB an image in the cache; encoder.map_side=28 makes that 2 MB.
 # `paper-frozen`: the paper's propagation, widths and losses on the installed default encoder, for a CPU; its rate is
 # higher because only the head learns.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -242,7 +242,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "encoder": {"name": "vgg16_bn", "size": 448, "map_side": 112},
         "graph": PAPER_GRAPH,
         "model": {**PAPER_MODEL, "global_vector": "convolutions"},
-        "train": PAPER_TRAIN,
+        "train": {**PAPER_TRAIN, "regime": "finetune"},
     },
     "paper-frozen": {
         "graph": PAPER_GRAPH,

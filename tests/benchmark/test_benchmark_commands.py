@@ -155,6 +155,7 @@ def test_help_and_the_page_on_the_tables_have_every_command() -> None:
         assert f"tagweave benchmark {name} " in page
 
 
+@pytest.mark.slow
 def test_t1_to_t3_read_the_same_cells(listed: list[str | Path], tmp_path: Path) -> None:
     words = [*listed, "--preset", "tiny", *SMALL, "--seeds", "1", "--heads", "mscnn_lce,default", "--out", "out"]
     fast = ["--set", "train.epochs=2", "--set", "graph.features=average", "--json", "-q"]
@@ -183,6 +184,7 @@ def test_a_terminal_of_80_columns_holds_the_tables(
     assert "in the files also: protocol, P@5, R@5, N+, search s, MiB, chosen" in said
 
 
+@pytest.mark.slow
 def test_convergence_goes_epoch_by_epoch(listed: list[str | Path], tmp_path: Path) -> None:
     if "ml_gcn" not in HEADS:
         pytest.skip("ml_gcn is not registered")

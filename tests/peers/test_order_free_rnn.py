@@ -92,6 +92,7 @@ def test_a_wide_beam_scores_the_marginals_of_the_equations() -> None:
         np.testing.assert_allclose(output.auxiliary[row].detach(), slow.confidence, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_labels_without_an_order_are_learnt_from_where_they_stand() -> None:
     """Any set of labels may come; each is one small bright spot in a map that the pooled feature does not show."""
     generator = torch.Generator().manual_seed(0)
