@@ -30,7 +30,7 @@ from tagweave.metrics import average_precisions
 from tagweave.review.ledger import Column
 from tagweave.review.queues import QUEUES, Evidence
 from tagweave.steps.job import Job
-from tagweave.steps.propagate import Outcome, graph_settings, spread_and_decide
+from tagweave.steps.outcome import Outcome, graph_settings, spread_and_decide
 from tagweave.steps.stored import load_collection, open_records
 
 Choose = Callable[[Outcome, LabelMatrix, int, int], NDArray[np.int64]]

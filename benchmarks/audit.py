@@ -26,7 +26,7 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.data.splits import label_budget
 from tagweave.graph.image_graph import GraphSettings, ImageGraph, build_graph
 from tagweave.graph.teacher import fit_linear
-from tagweave.steps.propagate import spread_and_decide
+from tagweave.steps.outcome import spread_and_decide
 from tagweave.suspicion import ERROR_SHARE, suspects_at, wrongness
 
 Floats = NDArray[np.float64]

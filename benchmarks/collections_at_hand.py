@@ -10,7 +10,7 @@ from tagweave.benchmark.dataset import BenchmarkData, load_data
 from tagweave.config import build_config
 from tagweave.console import Console
 from tagweave.graph.image_graph import GraphSettings
-from tagweave.steps.propagate import graph_settings
+from tagweave.steps.outcome import graph_settings
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

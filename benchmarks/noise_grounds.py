@@ -27,7 +27,7 @@ from tagweave.data.demo.brush import Canvas, Ground
 from tagweave.graph.image_graph import build_graph
 from tagweave.graph.propagation import propagate
 from tagweave.metrics import average_precisions
-from tagweave.steps.propagate import graph_settings
+from tagweave.steps.outcome import graph_settings
 
 LABELLED = 0.1
 

@@ -23,7 +23,7 @@ from tagweave.errors import InputError
 from tagweave.pipeline import STEPS, run
 from tagweave.runs import read_json
 from tagweave.steps.job import Job
-from tagweave.steps.propagate import graph_settings
+from tagweave.steps.outcome import graph_settings
 from tagweave.steps.stored import load_collection, save_collection
 from tagweave.steps.targets import training_set
 

@@ -12,7 +12,7 @@ from tagweave.config import build_config
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings, build_graph
-from tagweave.steps.propagate import spread_and_decide
+from tagweave.steps.outcome import spread_and_decide
 from tagweave.suspicion import ranked, suspects_at, wrongness
 
 

@@ -49,7 +49,7 @@ def test_rows_of_fit_are_those_of_its_cells_and_costs_stand_where_measured(table
 def test_ridge_of_fit_is_the_ridge_of_the_propagation_benchmark(table: Table, drawn: Drawn, place: Path) -> None:
     """Two paths to the same number: the labelled images, features and centring agree."""
     from tagweave.benchmark import protocol
-    from tagweave.steps.propagate import graph_settings
+    from tagweave.steps.outcome import graph_settings
 
     data = held_pictures(drawn, place).pooled()
     settings = graph_settings(CONFIG.graph, data.parts)

@@ -18,18 +18,17 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings, build_graph
 from tagweave.runs import read_json
-from tagweave.steps.propagate import (
+from tagweave.steps.account import (
     CONTRADICTED,
     NO_POSITIVE,
     TOO_LOW,
     UNPROVEN,
-    Outcome,
     propagation_facts,
     reasons,
     sentences,
-    spread_and_decide,
     supported_precision,
 )
+from tagweave.steps.outcome import Outcome, spread_and_decide
 from tagweave.steps.stored import load_collection
 
 DATA = Path(os.environ.get("TAGWEAVE_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))

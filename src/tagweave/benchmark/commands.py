@@ -36,7 +36,7 @@ def propagation(
     from tagweave.benchmark.protocol import Plan, parse_budgets, run
     from tagweave.config import build_config
     from tagweave.console import Console
-    from tagweave.steps.propagate import graph_settings
+    from tagweave.steps.outcome import graph_settings
 
     plan = Plan(parse_budgets(budgets), seeds, parse_methods(methods), transductive)
     config, console = build_config(changes=set or []), Console(quiet)
@@ -110,7 +110,7 @@ def t8(
 def _presets(changes: list[str] | None, parts: tuple[int, ...]) -> dict[str, Any]:
     """Return the graph settings of the presets that the systems stand on, ``changes`` over both."""
     from tagweave.config import build_config
-    from tagweave.steps.propagate import graph_settings
+    from tagweave.steps.outcome import graph_settings
 
     return {name: graph_settings(build_config(name, changes=changes or []).graph, parts) for name in ("paper", "fast")}
 

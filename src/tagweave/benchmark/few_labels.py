@@ -17,7 +17,7 @@ from tagweave.benchmark.table import Table, mean_and_deviation, written
 from tagweave.benchmark.trials import COST, EVEN, Bench, Trial
 from tagweave.benchmark.tuning import Search
 from tagweave.config import Config
-from tagweave.steps.propagate import graph_settings
+from tagweave.steps.outcome import graph_settings
 
 FIT = "default"
 PARTS = {"ridge": "ridge", "graph": "propagated", "network": "network", "classifier": "classifier"}

@@ -12,7 +12,7 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
 from tagweave.steps.job import Job
-from tagweave.steps.propagate import graph_settings
+from tagweave.steps.outcome import graph_settings
 from tagweave.steps.stored import load_collection, open_records
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from tagweave.errors import InputError
 from tagweave.metrics import average_precisions
 from tagweave.steps.collection import Images
 from tagweave.steps.job import Job
-from tagweave.steps.propagate import graph_settings, save_targets, spread_and_decide
+from tagweave.steps.outcome import graph_settings, spread_and_decide
+from tagweave.steps.propagate import save_targets
 
 if TYPE_CHECKING:
     from torch import nn
