@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,13 @@ from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_predictions
 
+Floats = NDArray[np.float64]
+
 SHOWN_IMAGES = 6  # in the report with attention maps, of those decided rightly and of those not
 
 
 def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     """Score every image with the final model and measure all systems on the held-out splits."""
-    from tagweave.calibration import reliability
-    from tagweave.metrics import evaluate as measure
-    from tagweave.model.cooccurrence import conditional_probability
     from tagweave.predict import Classifier
     from tagweave.threads import limit_threads
 
@@ -37,37 +37,55 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
         cache, positions = records.cache, records.positions
     with job.console.progress("evaluate", "images") as progress:
         probabilities = _score_all(classifier, cache, positions, progress)
-    with np.load(job.folder / "graph" / "scores.npz", allow_pickle=False) as stored:
-        systems = {"ridge": stored["ridge"], "graph": stored["graph"]}
-    with np.load(job.folder / "checkpoints" / "scores.npz", allow_pickle=False) as stored:
-        systems = {"linear": stored["linear"], **systems, "network": stored["network"]}
-        unseen = {"val": stored["classifier"], "test": probabilities}
+    splits = _measure_splits(job.folder, manifest, labels, probabilities, classifier.thresholds)
+    content = {
+        "main": "classifier", "splits": splits, "cooccurrence": _cooccurrence(labels.take(manifest.rows("train"))),
+        "propagation": read_json(job.folder / "steps" / "propagate.json")["propagation"],
+    }  # fmt: skip
+    rounds = read_json(job.folder / "steps" / "train.json").get("rounds")
+    write_json(job.folder / "metrics.json", content | ({"rounds": rounds} if rounds else {}))
+    write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
+    held_out = unseen_probabilities(job.folder, manifest, labels, probabilities)
+    suspected = write_doubts(job.folder, manifest, labels, probabilities, held_out)
+    _save_attention(job, classifier, manifest, labels, held_out, cache, positions)
+    return {"measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected}
+
+
+def _measure_splits(
+    folder: Path, manifest: Manifest, labels: LabelMatrix, probabilities: Floats, thresholds: Floats
+) -> dict[str, Any]:
+    """Return the measures of every system on validation and test images, where those have a known positive.
+
+    The systems' scores were left by the steps; of the classifier, validation images are scored by the one trained
+    without them.
+    """
+    from tagweave.calibration import reliability
+    from tagweave.metrics import evaluate as measure
+
+    with np.load(folder / "graph" / "scores.npz", allow_pickle=False) as stored:
+        ridge, graph = stored["ridge"], stored["graph"]
+    with np.load(folder / "checkpoints" / "scores.npz", allow_pickle=False) as stored:
+        systems = {"linear": stored["linear"], "ridge": ridge, "graph": graph, "network": stored["network"]}
+        classifier = {"val": stored["classifier"], "test": probabilities}
     splits: dict[str, Any] = {}
     for split in ("val", "test"):
         rows = np.flatnonzero((manifest.splits == split) & labels.labelled)
         truth = labels.take(rows)
         if truth.positives.any():
             measured = {}
-            for name, scores in {**systems, "classifier": unseen[split]}.items():
+            for name, scores in {**systems, "classifier": classifier[split]}.items():
                 here = scores[rows].astype(np.float64)
-                measured[name] = measure(here, truth, classifier.thresholds if name == "classifier" else None)
+                measured[name] = measure(here, truth, thresholds if name == "classifier" else None)
                 measured[name]["reliability"] = reliability(here, truth)
             splits[split] = {"systems": measured}
-    seen = labels.take(manifest.rows("train"))
-    cooccurrence = {
-        "names": list(labels.names), "counts": seen.positives.tolist(),
-        "conditional": np.round(conditional_probability(seen), 4).tolist(),
-    }  # fmt: skip
-    facts = read_json(job.folder / "steps" / "propagate.json")["propagation"]
-    content = {"main": "classifier", "splits": splits, "cooccurrence": cooccurrence, "propagation": facts}
-    rounds = read_json(job.folder / "steps" / "train.json").get("rounds")
-    content |= {"rounds": rounds} if rounds else {}
-    write_json(job.folder / "metrics.json", content)
-    write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
-    held_out = unseen_probabilities(job.folder, manifest, labels, probabilities)
-    suspected = write_doubts(job.folder, manifest, labels, probabilities, held_out)
-    _save_attention(job, classifier, manifest, labels, held_out, cache, positions)
-    return {"measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected}
+    return splits
+
+
+def _cooccurrence(seen: LabelMatrix) -> dict[str, Any]:
+    from tagweave.model.cooccurrence import conditional_probability
+
+    conditional = np.round(conditional_probability(seen), 4).tolist()
+    return {"names": list(seen.names), "counts": seen.positives.tolist(), "conditional": conditional}
 
 
 def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progress: Any) -> NDArray[np.float64]:
