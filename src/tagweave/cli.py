@@ -15,6 +15,7 @@ import typer
 from tagweave import __version__
 from tagweave.audit.commands import audit
 from tagweave.benchmark.commands import app as benchmark
+from tagweave.config import PRESETS
 from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
 from tagweave.export.commands import export
@@ -44,9 +45,7 @@ Voc = Annotated[
 ]
 Format = Annotated[str | None, typer.Option(help=FORMAT_HELP, show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="run folder; runs/NAME by default", show_default=False)]
-Preset = Annotated[
-    str | None, typer.Option(help="fast, paper, paper-frozen or tiny; fast when absent", show_default=False)
-]
+Preset = Annotated[str | None, typer.Option(help=f"{', '.join(PRESETS)}; fast when absent", show_default=False)]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file over the preset", show_default=False)]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable", show_default=False)]
 LabelWords = Annotated[

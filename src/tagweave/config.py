@@ -35,14 +35,16 @@ class EncoderConfig(Section):
     """Which frozen backbone turns images into stage maps."""
 
     name: str = Field(
-        "efficientnet_lite0", description="efficientnet_lite0, efficientnet_lite2, vgg16_bn or any timm model"
+        "efficientnet_lite0",
+        description="efficientnet_lite0, efficientnet_lite2, vgg16_bn or any timm model; several with + between them",
     )
     size: int | None = Field(
         None,
         ge=32,
-        description="input side in pixels; 288 for efficientnet_lite0 and the model's own for others when absent",
+        description="input side in pixels; when absent 288 for efficientnet_lite0, 320 for efficientnet_lite2, the "
+        "model's own for others, the largest of several",
     )
-    weights: str | None = Field(None, description="a file, or random; the published weights when absent")
+    weights: str | None = Field(None, min_length=1, description="a file, or random; the published weights when absent")
     map_side: int = Field(14, ge=1, description="larger stage maps are average-pooled to this side")
 
 
@@ -226,6 +228,7 @@ PAPER_TRAIN = {
 }  # fmt: skip
 
 # Differences from the defaults.
+# `best`: two backbones side by side, for about three times the time.
 # `paper`: VGG-16-BN at 448 px with all positions of its stages, two further convolutions, F of 3 x 512. Needs VGG's
 # published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. Propagation reads the maps
 # of the untrained backbone, 10 MB an image in the cache; encoder.map_side=28 makes that 2 MB.
@@ -233,6 +236,7 @@ PAPER_TRAIN = {
 # higher because only the head learns.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
+    "best": {"encoder": {"name": "efficientnet_lite0+efficientnet_lite2"}},
     "tiny": {
         "model": {"width": 32, "m": 32, "gcn_widths": (32, 32)},
         "train": {"epochs": 2, "batch": 32},

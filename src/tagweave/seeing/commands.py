@@ -42,7 +42,7 @@ def plots(run: Annotated[Path, RUN]) -> None:
 
 
 def describe(
-    preset: Annotated[str, typer.Option(help="fast, paper, paper-frozen or tiny")] = "fast",
+    preset: Annotated[str, typer.Option(help=", ".join(PRESETS))] = "fast",
     config: Annotated[Path | None, typer.Option(help="TOML file over the preset", show_default=False)] = None,
     set: Annotated[list[str] | None, typer.Option(help="section.key=value, repeatable", show_default=False)] = None,
     labels: Annotated[int, typer.Option(min=1, help="number of labels")] = 20,
