@@ -247,7 +247,7 @@ def test_a_word_without_a_vector_and_the_ways_out(drawn: Drawn, tagweave: Comman
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("--preset", "fats"), "Expected preset to be one of fast, tiny, paper, paper-frozen, but got 'fats'."),
+        (("--preset", "fats"), "Expected preset to be one of fast, best, tiny, paper, paper-frozen, but got 'fats'."),
         (("--set", "train.epoch=3"), "train.epoch: there is no such key; did you mean 'train.epochs'?"),
         (("--set", "epochs"), "Expected --set section.key=value, but got 'epochs'."),
         (("--set", "train.epochs=many"), "train.epochs: input should be a valid integer"),

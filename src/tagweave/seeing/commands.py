@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tagweave.config import PRESETS
+
 RUN = typer.Argument(help="run folder", show_default=False)
 
 
