@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tagweave import __version__
+from tagweave.errors import InputError
 from tagweave.runs import PACKAGES, Steps, atomic, key_of, read_json, write_json, write_provenance
 
 
@@ -72,7 +73,7 @@ def test_a_step_runs_once_per_key(tmp_path: Path) -> None:
     assert done == [1, 3]
     assert Steps(tmp_path).key("a") == "2"
     record = read_json(tmp_path / "steps" / "b.json")
-    assert record.keys() == {"key", "started", "seconds", "images"}
+    assert record.keys() == {"key", "after", "started", "seconds", "images"}
     assert record["images"] == 5
 
 
@@ -88,6 +89,50 @@ def test_a_step_that_failed_is_not_done(tmp_path: Path) -> None:
         steps.run("a", "2", fail)
     assert steps.key("a") is None
     assert steps.run("a", "1", lambda: None)
+
+
+def test_bad_input_leaves_the_old_record(tmp_path: Path) -> None:
+    steps = Steps(tmp_path)
+    steps.run("a", "1", lambda: {"images": 5})
+    before = (tmp_path / "steps" / "a.json").read_bytes()
+
+    def refuse() -> None:
+        raise InputError("Expected more.")
+
+    with pytest.raises(InputError):
+        steps.run("a", "2", refuse)
+    assert (tmp_path / "steps" / "a.json").read_bytes() == before
+    with pytest.raises(InputError):
+        steps.run("b", "2", refuse)
+    assert steps.key("b") is None
+
+
+def test_a_step_whose_file_is_gone_runs_again(tmp_path: Path) -> None:
+    def work() -> dict[str, list[str]]:
+        write_json(tmp_path / "part" / "a.json", {})
+        return {"outputs": ["part/a.json"]}
+
+    steps = Steps(tmp_path)
+    assert steps.run("a", "1", work)
+    assert not steps.run("a", "1", work)
+    (tmp_path / "part" / "a.json").unlink()
+    assert not steps.is_done("a", "1")
+    assert steps.run("a", "1", work)
+    steps.forget("a")
+    assert steps.run("a", "1", work)
+
+
+def test_steps_stand_while_each_is_made_from_the_one_before(tmp_path: Path) -> None:
+    steps = Steps(tmp_path)
+    steps.run("a", "1", lambda: None, "input")
+    assert steps.stand(["a"])
+    assert not steps.stand(["a", "b"])
+    steps.run("b", "2", lambda: {"outputs": ["b.txt"]}, "1")
+    assert not steps.stand(["a", "b"]), "its file is missing"
+    (tmp_path / "b.txt").touch()
+    assert steps.stand(["a", "b"])
+    steps.run("a", "3", lambda: None, "input")
+    assert not steps.stand(["a", "b"])
 
 
 def test_records_come_in_the_order_of_the_steps(tmp_path: Path) -> None:

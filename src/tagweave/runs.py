@@ -8,14 +8,16 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tagweave import __version__
+from tagweave.errors import InputError
 
 PACKAGES = ("numpy", "scipy", "torch", "torchvision", "timm", "onnxruntime", "faiss-cpu", "numba", "pillow")
 
@@ -43,6 +45,12 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def digest_of(path: Path) -> str:
+    """Return a digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=12)).hexdigest()
+
+
 def key_of(*parts: Any) -> str:
     """Return a digest of JSON-able parts, the same in every process."""
     text = json.dumps(parts, sort_keys=True, default=str)
@@ -52,8 +60,8 @@ def key_of(*parts: Any) -> str:
 class Steps:
     """Run the steps of a folder, each once per distinct input.
 
-    ``steps/NAME.json`` is written last and holds the key of what the step was made from; a step whose key stands there
-    is not run again, one that was killed is.
+    ``steps/NAME.json`` is written last and holds the key of what the step was made from and the files it left as
+    ``outputs``; a step whose key stands there and whose files are there is not run again, one that was killed is.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,20 +69,59 @@ class Steps:
 
     def key(self, name: str) -> str | None:
         """Return the key a step was last finished with."""
-        path = self.folder / "steps" / f"{name}.json"
+        path = self._record(name)
         return str(read_json(path)["key"]) if path.is_file() else None
 
-    def run(self, name: str, key: str, work: Callable[[], Mapping[str, Any] | None]) -> bool:
-        """Do ``work`` unless it is done already; return whether it was done now."""
-        if self.key(name) == key:
+    def is_done(self, name: str, key: str) -> bool:
+        """Return whether a step was finished with ``key`` and what it left is still there."""
+        return self.key(name) == key and self._has_outputs(name)
+
+    def stand(self, names: Sequence[str]) -> bool:
+        """Return whether these steps are done, each after the one before it as that is now, and the last's files there.
+
+        What the first was made from is not looked at.
+        """
+        records = self.records()
+        if not all(name in records for name in names):
             return False
-        record = self.folder / "steps" / f"{name}.json"
+        linked = (records[name].get("after") == records[before]["key"] for before, name in pairwise(names))
+        return all(linked) and self._has_outputs(names[-1])
+
+    def run(self, name: str, key: str, work: Callable[[], Mapping[str, Any] | None], after: str | None = None) -> bool:
+        """Do ``work`` unless it is done already; return whether it was done now.
+
+        Args:
+            name: of the step.
+            key: of what it is made from.
+            work: returns what the step says of itself; an ``InputError`` comes before it has changed any file.
+            after: the key of the step before.
+        """
+        if self.is_done(name, key):
+            return False
+        record = self._record(name)
+        old = record.read_bytes() if record.is_file() else None
         record.unlink(missing_ok=True)
         began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="milliseconds")
-        facts = work()
+        try:
+            facts = work()
+        except InputError:
+            if old is not None:
+                with atomic(record) as partial:
+                    partial.write_bytes(old)
+            raise
         seconds = round(time.perf_counter() - began, 3)
-        write_json(record, {"key": key, "started": started, "seconds": seconds, **(facts or {})})
+        write_json(record, {"key": key, "after": after, "started": started, "seconds": seconds, **(facts or {})})
         return True
+
+    def forget(self, name: str) -> None:
+        """Let a step run again."""
+        self._record(name).unlink(missing_ok=True)
+
+    def _record(self, name: str) -> Path:
+        return self.folder / "steps" / f"{name}.json"
+
+    def _has_outputs(self, name: str) -> bool:
+        return all((self.folder / output).is_file() for output in read_json(self._record(name)).get("outputs", ()))
 
     def records(self) -> dict[str, Any]:
         """Return what the finished steps wrote of themselves, in the order they ran."""

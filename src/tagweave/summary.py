@@ -105,7 +105,8 @@ def _percent(value: float | None) -> str:
 def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
     """Print what one step says of itself."""
     console = terminal()
-    facts = {k: v for k, v in record.items() if k not in ("key", "started", "notes", "parts") and v is not None}
+    hidden = ("key", "after", "started", "notes", "parts", "outputs")
+    facts = {k: v for k, v in record.items() if k not in hidden and v is not None}
     console.print(f"{step}: done in {folder}", soft_wrap=True)
     for name, value in facts.items():
         rows = value.items() if isinstance(value, dict) else [(name, value)]

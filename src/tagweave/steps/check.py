@@ -14,16 +14,17 @@ from tagweave.data.formats.sniff import sniff
 from tagweave.data.formats.voc import read_voc
 from tagweave.data.quarantine import write_quarantine
 from tagweave.steps.job import Job
-from tagweave.steps.stored import save_collection
+from tagweave.steps.stored import COLLECTION, save_collection
 
 
 def check(job: Job, key: str) -> Mapping[str, Any]:
     """Find, inspect and account for every file and row; choose the splits."""
     from tagweave.model.word_vectors import label_vectors
+    from tagweave.peers.registry import needs_vectors
 
     config = job.config.data
     annotations = None if job.labels is None else read_labels(job.labels, job.format, config)
-    if annotations is not None and annotations.labels.names and job.config.model.fusion != "none":
+    if annotations is not None and annotations.labels.names and needs_vectors(job.config.model):
         label_vectors(annotations.labels.names, job.config.model.word_vectors, job.config.model.label_words)
     with job.console.progress("check", "files") as progress:
         found = collect(
@@ -35,7 +36,10 @@ def check(job: Job, key: str) -> Mapping[str, Any]:
     write_quarantine(job.folder / "quarantine.csv", found.quarantine)
     for note in found.notes:
         job.console.say(f"check: {note}")
-    return {"images": len(found.manifest), "quarantined": len(found.quarantine), "notes": list(found.notes)}
+    return {
+        "images": len(found.manifest), "quarantined": len(found.quarantine), "notes": list(found.notes),
+        "outputs": [f"check/{name}" for name in COLLECTION],
+    }  # fmt: skip
 
 
 def read_labels(source: Path, format: str | None, config: DataConfig) -> Annotations:

@@ -12,7 +12,7 @@ from tagweave.data.manifest import Manifest
 from tagweave.data.quarantine import read_quarantine, write_quarantine
 from tagweave.runs import read_json
 from tagweave.steps.job import Job
-from tagweave.steps.stored import load_collection, save_collection
+from tagweave.steps.stored import COLLECTION, load_collection, save_collection
 
 
 def embed(job: Job, key: str) -> Mapping[str, Any]:
@@ -32,7 +32,10 @@ def embed(job: Job, key: str) -> Mapping[str, Any]:
     save_collection(job.folder, manifest.take(kept), labels.take(kept))
     write_quarantine(job.folder / "quarantine.csv", [*read_quarantine(job.folder / "check" / "quarantine.csv"), *bad])
     notes = [f"{len(bad)} images could not be read while embedding; see quarantine.csv"] if bad else []
-    return {"cache": str(cache.folder), "encoder_key": encoder.key, "images": int(kept.sum()), "notes": notes}
+    return {
+        "cache": str(cache.folder), "encoder_key": encoder.key, "images": int(kept.sum()), "notes": notes,
+        "outputs": list(COLLECTION),
+    }  # fmt: skip
 
 
 def forget_lost_records(folder: Path) -> None:

@@ -48,7 +48,10 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     held_out = unseen_probabilities(job.folder, manifest, labels, probabilities)
     suspected = write_doubts(job.folder, manifest, labels, probabilities, held_out)
     _save_attention(job, classifier, manifest, labels, held_out, cache, positions)
-    return {"measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected}
+    return {
+        "measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected,
+        "outputs": ["metrics.json", "predictions.parquet", "attention.npz"],
+    }  # fmt: skip
 
 
 def _measure_splits(

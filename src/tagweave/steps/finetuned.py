@@ -1,4 +1,4 @@
-"""The backbone that learnt along with the head: how it starts, where it is kept, what it sees."""
+"""The backbone that travels with the model: how one that learns starts, where its weights are kept, what it sees."""
 
 from __future__ import annotations
 
@@ -58,6 +58,16 @@ def put_beside_model(job: Job, trained: Path) -> EncoderConfig:
     """Copy the trunk's weights into the model folder; return the encoder's configuration, relative to it."""
     with atomic(job.folder / "model" / TRUNK) as partial:
         shutil.copyfile(trained / TRUNK, partial)
+    return job.config.encoder.model_copy(update={"weights": TRUNK})
+
+
+def put_given_beside_model(job: Job) -> EncoderConfig:
+    """Save the frozen backbone, whose weights a file gave, into the model folder; return its configuration there."""
+    from tagweave.encoders.backbones import build_encoder
+    from tagweave.training.checkpoint import save_state
+
+    module: Any = build_encoder(**job.config.encoder.model_dump()).module
+    save_state(job.folder / "model" / TRUNK, module.trunk)
     return job.config.encoder.model_copy(update={"weights": TRUNK})
 
 

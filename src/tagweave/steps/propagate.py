@@ -20,6 +20,11 @@ from tagweave.steps.outcome import Outcome, graph_settings, spread_and_decide
 from tagweave.steps.stored import load_collection, open_records, write_rows
 from tagweave.tables import write_labels
 
+OUTPUTS = (
+    "choice.npz", "final.npz", "inductive-choice.npz", "inductive-final.npz", "scores.npz", "out_of_fold.npz",
+    "examples.json", "labels.csv", "unreached.csv",
+)  # fmt: skip
+
 
 def propagate(job: Job, key: str) -> Mapping[str, Any]:
     """Spread the known labels over the pool; test images stay outside the graph and are scored inductively.
@@ -58,6 +63,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     choice = {"share": final.spread.share, "penalty": teacher.penalty if teacher else None}
     return {
         **choice, "rounds": final.spread.rounds, "propagation": facts, "parts": final.spread.seconds, "notes": notes,
+        "outputs": ["labels.parquet", *(f"graph/{name}" for name in OUTPUTS)],
     }  # fmt: skip
 
 

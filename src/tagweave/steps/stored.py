@@ -15,6 +15,8 @@ from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json
 from tagweave.steps.job import Job
 
+COLLECTION = ("given.npz", "manifest.parquet")
+
 
 def save_collection(folder: Path, manifest: Manifest, labels: LabelMatrix) -> None:
     """Write the manifest and the given labels of a run folder."""

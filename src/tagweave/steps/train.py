@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tagweave.runs import atomic, read_json
 from tagweave.steps.collection import Images, open_images
-from tagweave.steps.finetuned import forget_other_records, put_beside_model
+from tagweave.steps.finetuned import TRUNK, forget_other_records, put_beside_model, put_given_beside_model
 from tagweave.steps.fitting import Fit, Task, fit
 from tagweave.steps.job import Job
 from tagweave.steps.judged import Floats, calibrate, choose_thresholds
@@ -41,7 +41,7 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     by_head = _logits(job, choice, _joined(job, choice, network_calibration), images, val)
     calibration = calibrate(by_head, truth)
     head = _joined(job, final, network_calibration)
-    _save_model(job, images, final, head, calibration, choose_thresholds(calibration, by_head, truth))
+    thresholds = choose_thresholds(calibration, by_head, truth)
 
     scores = {
         name: np.zeros(images.labels.values.shape, dtype=np.float32) for name in ("linear", "network", "classifier")
@@ -52,12 +52,13 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     linear_calibration = calibrate(linear_logits(job, choice, images, val), truth)
     for fitted, rows in ((choice, val), (final, test)):
         scores["linear"][rows] = linear_calibration.apply(linear_logits(job, fitted, images, rows))
+    model = _save_model(job, images, final, head, calibration, thresholds)
     with atomic(job.folder / "checkpoints" / "scores.npz") as partial:
         np.savez_compressed(partial, **scores)  # type: ignore[arg-type]
     with atomic(job.folder / "history.jsonl") as partial:
         partial.write_text("".join(json.dumps(record) + "\n" for record in choice.history), encoding="utf-8")
     forget_other_records(job, final.encoder)
-    return _facts(choice, final)
+    return {**_facts(choice, final), "outputs": [*model, "checkpoints/scores.npz", "history.jsonl"]}
 
 
 def train_along(job: Job, key: str) -> None:
@@ -102,17 +103,22 @@ def _logits(job: Job, fitted: Fit, head: nn.Module, images: Images, rows: NDArra
 
 def _save_model(
     job: Job, images: Images, final: Fit, head: nn.Module, calibration: Calibration, thresholds: Floats
-) -> None:  # fmt: skip
+) -> list[str]:  # fmt: skip
+    """Write the model folder; return the files it is made of."""
     from tagweave.predict import Classifier
 
     encoder, key = job.config.encoder, read_json(job.folder / "steps" / "embed.json")["encoder_key"]
     if final.encoder is not None:
         encoder, key = put_beside_model(job, final.folder), final.encoder.key
+    elif encoder.weights not in (None, "random"):
+        encoder = put_given_beside_model(job)
     Classifier(
         names=images.labels.names, thresholds=thresholds, calibration=calibration, encoder=encoder, encoder_key=key,
         layout=images.source.cache.layout, model=job.config.model, head=head.eval(),
         is_finetuned=final.encoder is not None,
     ).save(job.folder / "model")  # fmt: skip
+    names = ("model.json", "model.safetensors", *((TRUNK,) if encoder.weights == TRUNK else ()))
+    return [f"model/{name}" for name in names]
 
 
 def _facts(choice: Fit, final: Fit) -> dict[str, Any]:
