@@ -117,13 +117,25 @@ def test_steps_tell_what_they_did(done: Path, tagweave: Command) -> None:
 
 
 def test_a_run_folder_is_continued_without_other_words(done: Path, drawn: Drawn, tagweave: Command) -> None:
-    said = tagweave("report", done)
+    said = tagweave("evaluate", done)
     assert said.code == 0
-    assert said.err.count("nothing changed") == 6
+    assert said.err.count("nothing changed") == 5
     for words in (("-l", drawn.labels), ("--preset", "fast"), ("--seed", "1"), ("-o", "x"), ("--label-words", "a=b")):
         refused = tagweave("evaluate", done, *words)
         assert refused.code == 2
         assert f"error: {done} is a run folder and keeps its labels and settings" in refused.err
+
+
+def test_the_report_is_written_again(run_copy: Run, tagweave: Command) -> None:
+    page = run_copy.folder / "report.html"
+    page.write_text("old")
+    assert tagweave("report", run_copy.folder).code == 0
+    assert len(page.read_text()) > 1000
+    page.unlink()
+    said = tagweave("report", run_copy.folder)
+    assert said.code == 0
+    assert f"Report: {page}" in said.out
+    assert page.is_file()
 
 
 def test_runs_are_compared_in_one_page(done: Path, tagweave: Command, tmp_path: Path) -> None:
@@ -242,6 +254,23 @@ def test_a_word_without_a_vector_and_the_ways_out(drawn: Drawn, tagweave: Comman
     words = ("check", drawn.images, "-l", "labels.csv", "-q")
     assert tagweave(*words, "-o", "one", "--label-words", "xqzjwv=desert road").code == 0
     assert tagweave(*words, "-o", "two", "--set", "model.word_vectors=one-hot").code == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (("--head", "average_pool"), False),
+        (("--set", "model.fusion=linear"), False),
+        (("--head", "ml_gcn", "--set", "model.fusion=none"), True),
+    ],
+)
+def test_words_are_wanted_where_the_head_uses_them(
+    settings: tuple[str, ...], wanted: bool, drawn: Drawn, tagweave: Command
+) -> None:
+    Path("labels.csv").write_text("image,labels\n000.png,xqzjwv\n001.png,xqzjwv\n")
+    said = tagweave("check", drawn.images, "-l", "labels.csv", "-o", "run", *settings)
+    assert ("none for: xqzjwv" in said.err) is wanted
+    assert said.code == (2 if wanted else 0)
 
 
 @pytest.mark.parametrize(

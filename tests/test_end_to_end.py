@@ -17,8 +17,11 @@ import pytest
 from drawn import NAMES, SETTINGS, Drawn, quick_fit, write_list
 from killing import run_killed
 from tagweave.api import Run
+from tagweave.console import Console
 from tagweave.data.manifest import Manifest
+from tagweave.pipeline import run as run_job
 from tagweave.runs import read_json
+from tagweave.steps.job import Job
 
 
 def assert_same_results(one: Path, other: Path) -> None:
@@ -324,6 +327,28 @@ def test_a_backbone_that_is_trained_along_travels_with_the_run(drawn: Drawn, tmp
         for label, probability in zip(scored.names, row, strict=True):
             assert stored[image, label] == pytest.approx(probability, abs=1e-6)
     assert read_json(moved.folder / "model" / "model.json")["encoder"]["weights"] == "encoder.safetensors"
+
+
+def test_weights_from_a_file_travel_with_the_run(drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    torch.save(timm.create_model(SMALL["name"]).state_dict(), "weights.pth")
+    Path("vectors.txt").write_text("".join(f"{name} {number} 1\n" for number, name in enumerate(NAMES)))
+    encoder = {**SMALL, "weights": "weights.pth"}
+    quick_fit(drawn.images, drawn.labels, tmp_path / "run", encoder=encoder, model={"word_vectors": "vectors.txt"})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir("here")
+    assert run_job(Job.load(tmp_path / "run", Console(quiet=True))) == []
+    (tmp_path / "weights.pth").unlink()
+    moved = Run((tmp_path / "run").rename(tmp_path / "elsewhere"))
+    assert not moved.classifier.is_finetuned
+    rows = pq.read_table(moved.folder / "predictions.parquet").to_pylist()
+    stored = {row["label"]: row["probability"] for row in rows if row["image"] == "003.png"}
+    scored = moved.predict(drawn.images / "003.png")
+    for label, probability in zip(scored.names, scored.probabilities[0], strict=True):
+        assert stored[label] == pytest.approx(probability, abs=1e-5)
 
 
 def spread_anew(run: Run, stage: str) -> Path:

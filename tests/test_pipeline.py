@@ -20,8 +20,8 @@ from tagweave.console import Console
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
-from tagweave.pipeline import STEPS, run
-from tagweave.runs import read_json
+from tagweave.pipeline import STEPS, is_measured, rewrite_report, run
+from tagweave.runs import read_json, write_json
 from tagweave.steps.job import Job
 from tagweave.steps.outcome import graph_settings
 from tagweave.steps.stored import load_collection, save_collection
@@ -101,6 +101,56 @@ def test_a_changed_voc_folder_runs_all(job: Job, tmp_path: Path) -> None:
     assert run(voc) == list(STEPS)
 
 
+def test_changed_labels_in_the_image_folder_run_all(job: Job) -> None:
+    listed = job.images / "metadata.jsonl"
+    listed.write_text('{"file_name": "001.png", "label": ["sea"]}\n')
+    own = dataclasses.replace(job, labels=job.images, folder=job.images / "runs" / "own")
+    assert run(own) == list(STEPS)
+    assert run(own) == []
+    listed.write_text('{"file_name": "001.png", "label": ["moon"]}\n')
+    assert run(own) == list(STEPS)
+
+
+def test_a_changed_file_of_a_setting_runs_its_step_and_all_that_follow(job: Job, tmp_path: Path) -> None:
+    weights, vectors = tmp_path / "weights.pth", tmp_path / "vectors.txt"
+    weights.write_text("1")
+    vectors.write_text("1")
+    other = changed(job, encoder={"weights": str(weights)}, model={"word_vectors": str(vectors)})
+    run(other)
+    vectors.write_text("2")
+    assert run(other) == list(STEPS[STEPS.index("train") :])
+    weights.write_text("2")
+    assert run(other) == list(STEPS[STEPS.index("embed") :])
+    assert run(other) == []
+
+
+def test_a_run_keeps_its_labels_where_none_are_given(job: Job) -> None:
+    before = read_json(job.folder / "job.json")
+    for step in ("check", "embed"):
+        with pytest.raises(InputError, match=rf"made with .*labels\.csv, but got none.* go on with 'tagweave {step} "):
+            run(dataclasses.replace(job, labels=None), step)
+    assert read_json(job.folder / "job.json") == before
+    assert run(Job.load(job.folder, job.console), "embed") == []
+
+
+def test_a_finished_run_is_read_without_its_images_and_labels(job: Job) -> None:
+    shutil.rmtree(job.images)
+    assert job.labels
+    job.labels.unlink()
+    assert is_measured(job.folder)
+    before = read_json(job.folder / "steps" / "report.json")["started"]
+    rewrite_report(job)
+    assert read_json(job.folder / "steps" / "report.json")["started"] > before
+    assert is_measured(job.folder)
+
+
+def test_what_was_measured_before_a_change_does_not_stand(job: Job) -> None:
+    run(changed(job, train={"epochs": 9}), "train")
+    assert not is_measured(job.folder)
+    rewrite_report(Job.load(job.folder, job.console))
+    assert is_measured(job.folder)
+
+
 def test_the_job_is_kept_and_the_notes_of_all_steps_are_told(job: Job) -> None:
     assert read_json(job.folder / "job.json") == {
         "images": str(job.images.resolve()), "labels": str(job.labels), "format": None,
@@ -124,14 +174,38 @@ def test_learning_needs_labels(job: Job) -> None:
 
 def test_bad_labels_change_nothing_in_a_finished_run(drawn: Drawn, run_copy: Run, tmp_path: Path) -> None:
     def contents() -> Mapping[str, bytes]:
-        found = run_copy.folder.rglob("*")
-        return {str(path): path.read_bytes() for path in found if path.is_file() and path.parent.name != "steps"}
+        return {str(path): path.read_bytes() for path in run_copy.folder.rglob("*") if path.is_file()}
 
     before = contents()
     (tmp_path / "bad.csv").write_text("image,labels\nnone.png,sea\n")
     with pytest.raises(InputError, match=r"bad\.csv line 2: image 'none\.png' is not in pictures"):
         quick_fit(drawn.images, tmp_path / "bad.csv", run_copy.folder)
     assert contents() == before
+
+
+def test_a_run_whose_images_are_gone_is_read_and_not_harmed(run_copy: Run, tmp_path: Path) -> None:
+    record = run_copy.folder / "job.json"
+    write_json(record, {**read_json(record), "images": str(tmp_path / "gone"), "labels": str(tmp_path / "gone.csv")})
+    before = {path.name: path.read_bytes() for path in (run_copy.folder / "steps").iterdir()}
+    assert run_copy.evaluate() == read_json(run_copy.folder / "metrics.json")
+    with pytest.raises(InputError):
+        run(Job.load(run_copy.folder, Console(quiet=True)))
+    assert {path.name: path.read_bytes() for path in (run_copy.folder / "steps").iterdir()} == before
+    (run_copy.folder / "report.html").unlink()
+    rewrite_report(Job.load(run_copy.folder, Console(quiet=True)))
+    assert (run_copy.folder / "report.html").is_file()
+
+
+def test_files_that_were_deleted_are_made_again(run_copy: Run, drawn: Drawn) -> None:
+    weights = run_copy.folder / "model" / "model.safetensors"
+    before, metrics = weights.read_bytes(), run_copy.evaluate()
+    shutil.rmtree(weights.parent)
+    for name in ("metrics.json", "labels.parquet", "manifest.parquet", "report.html"):
+        (run_copy.folder / name).unlink()
+    quick_fit(drawn.images, drawn.labels, run_copy.folder)
+    assert weights.read_bytes() == before
+    assert read_json(run_copy.folder / "metrics.json") == metrics
+    assert all((run_copy.folder / name).is_file() for name in ("labels.parquet", "report.html"))
 
 
 @pytest.mark.parametrize("emptied", [True, False])

@@ -16,9 +16,11 @@ from tagweave.console import Console, Progress
 from tagweave.data.images import find_images
 from tagweave.data.manifest import Quarantined
 from tagweave.errors import InputError
+from tagweave.pipeline import is_measured
 from tagweave.pipeline import run as run_job
 from tagweave.predict import Classifier, Views
 from tagweave.runs import read_json
+from tagweave.steps.inputs import with_whole_paths
 from tagweave.steps.job import Job
 
 if TYPE_CHECKING:
@@ -65,8 +67,12 @@ class Run:
         return Classifier.load(self.folder / "model")
 
     def evaluate(self) -> dict[str, Any]:
-        """Return the measures of every system on the held-out splits, as in ``metrics.json``."""
-        run_job(Job.load(self.folder, Console(quiet=True)), "evaluate")
+        """Return the measures of every system on the held-out splits, as in ``metrics.json``.
+
+        Where they stand measured the images and labels are not looked at.
+        """
+        if not is_measured(self.folder):
+            run_job(Job.load(self.folder, Console(quiet=True)), "evaluate")
         content: dict[str, Any] = read_json(self.folder / "metrics.json")
         return content
 
@@ -165,13 +171,14 @@ def fit(
     Raises:
         InputError: what is wrong with the input, all of it.
     """
+    settings = build_config(preset, Path(config) if config is not None else None, changes, **sections)
     place = Path(images).resolve()  # a run folder is used from other working folders too
     job = Job(
         folder=Path(out) if out else default_run_folder(place),
         images=place,
         labels=Path(labels).resolve() if labels is not None else None,
         format=format,
-        config=build_config(preset, Path(config) if config is not None else None, changes, **sections),
+        config=with_whole_paths(settings),
         console=Console(quiet),
         command=command,
     )

@@ -144,8 +144,8 @@ def report(
             raise InputError("Expected --out with two or more run folders; the report of one lies in it.")
         if not (runs[0] / "job.json").is_file():
             raise InputError(f"Expected a run folder (with job.json) at {runs[0]}, but there is none.")
-        run = _run_job("report", runs[0], None, None, None, None, None, None, [], None, quiet)
-        _show(run.folder, "report", json, quiet)
+        _rewrite_report(runs[0], quiet)
+        _show(runs[0], "report", json, quiet)
         return
     from tagweave.report import write_comparison
     from tagweave.summary import print_comparison
@@ -297,6 +297,14 @@ def _run_job(
         images, labels, out=out, format=format, preset=preset or "fast", config=config, changes=changes, until=until,
         quiet=quiet, command=command, **sections,
     )  # fmt: skip
+
+
+def _rewrite_report(folder: Path, quiet: bool) -> None:
+    from tagweave.console import Console
+    from tagweave.pipeline import rewrite_report
+    from tagweave.steps.job import Job
+
+    rewrite_report(Job.load(folder, Console(quiet), shlex.join(["tagweave", *sys.argv[1:]])))
 
 
 def _split_words(text: str) -> tuple[str, str]:

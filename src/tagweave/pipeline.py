@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tagweave.console import Console
-from tagweave.data.images import find_images
 from tagweave.errors import InputError
 from tagweave.runs import Steps, key_of, read_json
 from tagweave.steps.check import check
 from tagweave.steps.embed import embed, forget_lost_records
 from tagweave.steps.evaluate import evaluate
+from tagweave.steps.inputs import input_key, setting_stamps
 from tagweave.steps.job import Job
 from tagweave.steps.propagate import propagate
 from tagweave.steps.train import train, train_along
@@ -51,11 +51,12 @@ def _run_together(job: Job, until: str) -> list[str]:
 
 
 def _run_steps(job: Job, until: str, announce: Announce) -> list[str]:
-    if job.labels is None and until not in ("check", "embed"):
-        raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
+    if job.labels is None:
+        _refuse_lost_labels(job, until)
     require_trackers(job.config.log_to)
-    forget_lost_records(job.folder)
-    ran = advance(job, _input_key(job), STEPS[: STEPS.index(until) + 1], announce)
+    ran = advance(job, input_key(job), ("check",))
+    forget_lost_records(job.folder)  # after the check: bad input changes nothing
+    ran += advance(job, str(Steps(job.folder).key("check")), _up_to(until)[1:], announce)
     job.note_provenance()
     return ran
 
@@ -69,10 +70,10 @@ def advance(job: Job, key: str, names: Sequence[str], announce: Announce = lambd
     """
     steps, ran = Steps(job.folder), []
     for name in names:
-        key = key_of(key, name, *(getattr(job.config, section).model_dump() for section in _SECTIONS[name]))
+        before, key = key, key_of(key, name, *_settings(job, name))
         if name == "train":
-            announce(key if steps.key(name) != key else None)
-        if steps.run(name, key, _bind(_WORK[name], job, key)):
+            announce(None if steps.is_done(name, key) else key)
+        if steps.run(name, key, _bind(_WORK[name], job, key), before):
             ran.append(name)
         else:
             job.console.say(f"{name}: done before, nothing changed")
@@ -85,19 +86,46 @@ def _bind(work: Callable[[Job, str], Mapping[str, Any] | None], job: Job, key: s
     return lambda: work(job, key)
 
 
-def _input_key(job: Job) -> str:
-    """Digest what lies in the image folder (names, sizes, times) and what the label file says."""
-    found = find_images(job.images)[0] if job.images.is_dir() else []
-    stamps = [(path, stat.st_size, stat.st_mtime_ns) for path in found for stat in [(job.images / path).stat()]]
-    labels = [] if job.labels is None else _label_stamps(job.labels)
-    return key_of(str(job.images.resolve()), stamps, labels, job.format, job.config.seed)
+def _settings(job: Job, name: str) -> list[Any]:
+    """Return the settings a step depends on, and digests of the files that they name."""
+    sections = _SECTIONS[name]
+    stamps = [stamp for section in sections for stamp in setting_stamps(job.config, section)]
+    return [*(getattr(job.config, section).model_dump() for section in sections), *stamps]
 
 
-def _label_stamps(labels: Path) -> list[Any]:
-    if labels.is_file():
-        return [key_of(labels.read_text(encoding="utf-8", errors="replace"))]
-    files = sorted([*labels.glob("ImageSets/Main/*.txt"), *labels.glob("Annotations/*.xml")])
-    return [str(labels.resolve()), *((file.name, file.stat().st_mtime_ns) for file in files)]
+def _up_to(until: str) -> tuple[str, ...]:
+    return STEPS[: STEPS.index(until) + 1]
+
+
+def _refuse_lost_labels(job: Job, until: str) -> None:
+    """Refuse a job without labels where some are needed, or would be lost to a run that has them."""
+    if until not in ("check", "embed"):
+        raise InputError("Expected labels to learn from, but got none; give some with --labels FILE (or --voc).")
+    record = job.folder / "job.json"
+    labels = read_json(record)["labels"] if record.is_file() else None
+    if labels:
+        raise InputError(
+            f"Expected labels, as {job.folder} was made with {labels}, but got none: the run would lose its own. Give "
+            f"them with --labels, name another folder with --out, or go on with 'tagweave {until} {job.folder}'."
+        )
+
+
+def is_measured(folder: Path) -> bool:
+    """Return whether a run's steps up to evaluate are done, each from what the one before it left.
+
+    The images and labels are not looked at: a run is read wherever it was moved.
+    """
+    return Steps(folder).stand(_up_to("evaluate"))
+
+
+def rewrite_report(job: Job) -> None:
+    """Write the report anew, of what stands measured; what is missing for that runs first."""
+    if not is_measured(job.folder):
+        run(job, "evaluate")
+    steps = Steps(job.folder)
+    steps.forget("report")
+    advance(job, str(steps.key("evaluate")), ("report",))
+    job.note_provenance()
 
 
 def report(job: Job, key: str) -> Mapping[str, Any]:
@@ -109,7 +137,7 @@ def report(job: Job, key: str) -> Mapping[str, Any]:
         return {"notes": ["no report.html: there is no held-out labelled image to measure on"]}
     job.note_provenance()
     write_report(job.folder)
-    return {}
+    return {"outputs": ["report.html"]}
 
 
 _WORK: dict[str, Callable[[Job, str], Mapping[str, Any] | None]] = {

@@ -15,7 +15,7 @@ from tagweave.errors import InputError
 
 _OFFICIAL = re.compile(r"(?:oidv\d-)?(train|validation|test)-annotations-.*\.csv")
 _SPLITS = {"train": "train", "validation": "val", "test": "test", "": ""}
-_DESCRIPTIONS = "*class-descriptions*.csv"
+DESCRIPTIONS = "*class-descriptions*.csv"
 _COLUMNS = ("imageid", "labelname", "confidence")
 
 
@@ -76,7 +76,7 @@ def _confidence(text: str) -> float | None:
 def _descriptions(folder: Path) -> dict[str, str]:
     """Return machine names and their descriptions; a description that several share keeps its machine name beside."""
     names: dict[str, str] = {}
-    for path in sorted(folder.glob(_DESCRIPTIONS)):
+    for path in sorted(folder.glob(DESCRIPTIONS)):
         table = read_table(path, lambda line, text: None)
         pairs = [row.fields for row in (table.header, *table.rows) if row.fields[0].startswith("/")]
         names |= {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
