@@ -273,6 +273,10 @@ def test_bad_settings(words: tuple[str, ...], text: str, drawn: Drawn, tagweave:
         (("train", "runs/nowhere"), "Expected labels to learn from, but got none; give some with --labels FILE"),
         (("fit", "--voc", "nowhere"), "nowhere, but nothing is there."),
         (
+            ("fit", "--voc", "v", "-l", "x.csv"),
+            "Expected --voc, which brings its own labels, or --labels, but got both",
+        ),
+        (
             ("predict", "nowhere", "."),
             "Expected a trained model in nowhere/model, but there is none; run 'tagweave fit'",
         ),

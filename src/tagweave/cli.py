@@ -67,7 +67,8 @@ Reviewed = Annotated[
     typer.Option(
         "--resume-labels",
         show_default=False,
-        help="a reviewed run folder: its decisions count over --labels, or over that run's own labels without them",
+        help="a reviewed run folder, to fit again in its place and with its settings: its decisions count over "
+        "--labels, or over that run's own labels without them",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="stop instead of putting bad files to quarantine")]
@@ -98,7 +99,7 @@ def _register(step: str, about: str, example: str) -> None:
         if resume_labels is None:
             run = _run_job(_UNTIL[step], images, labels, format, *settings)
         else:
-            run = _run_reviewed(_UNTIL[step], resume_labels, images, labels, format, settings)
+            run = _run_reviewed(_UNTIL[step], resume_labels, images, labels, format, *settings)
         _show(run.folder, _UNTIL[step], json, quiet)
 
     command.__doc__ = f"{about}\n\nExample: `{example}`"
@@ -245,17 +246,36 @@ def _resume(
 
 
 def _run_reviewed(
-    until: str, reviewed: Path, images: Path | None, labels: Path | None, format: str | None, settings: Any
-) -> Any:
-    """Run the job with a review's decisions, and tell what they changed."""
-    from tagweave.review.effect import note_effect, read_held_out
+    until: str, reviewed: Path, images: Path | None, labels: Path | None, format: str | None, voc: Path | None,
+    out: Path | None, preset: str | None, config: Path | None, changes: list[str], label_words: list[str] | None,
+    quiet: bool,
+) -> Any:  # fmt: skip
+    """Run the job with a review's decisions, in the run's place and with its settings unless others are given."""
+    from tagweave.review.effect import note_effect, read_before
+    from tagweave.review.export import last_event, next_settings
 
+    if voc is not None:
+        images, labels, format = _in_voc(voc, images, labels, format)
     images, labels, format, said = _resume(reviewed, images, labels, format)
-    before = read_held_out(reviewed)  # the new run may take the reviewed one's place
-    run = _run_job(until, images, labels, format, *settings)
+    out = out or reviewed
+    if preset is None and config is None:
+        config = next_settings(reviewed)
+    typer.echo(f"review: fit again in {out}, settings of {config or f'preset {preset}'}", err=True)
+    before = read_before(reviewed, last_event(reviewed))
+    run = _run_job(until, images, labels, format, None, out, preset, config, changes, label_words, quiet)
     if until in ("evaluate", "report"):
         note_effect(run.folder, reviewed, said, before)
     return run
+
+
+def _in_voc(voc: Path, images: Path | None, labels: Path | None, format: str | None) -> tuple[Path, Path, str]:
+    """Return where a VOC folder holds images and labels, and their format."""
+    if labels is not None:
+        raise InputError(
+            f"Expected --voc, which brings its own labels, or --labels, but got both; say {voc / 'JPEGImages'} "
+            f"--labels {labels} for those."
+        )
+    return images or voc / "JPEGImages", voc, format or "voc"
 
 
 def _changes(
@@ -286,7 +306,7 @@ def _run_job(
         run_job(Job.load(images, Console(quiet), command), until)
         return Run(images)
     if voc is not None:
-        images, labels, format = images or voc / "JPEGImages", voc, format or "voc"
+        images, labels, format = _in_voc(voc, images, labels, format)
     if images is None:
         raise InputError("Expected a folder of images (or --voc FOLDER), but got none; see tagweave fit --help.")
     words = dict(_split_words(text) for text in label_words or [])

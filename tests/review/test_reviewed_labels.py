@@ -73,6 +73,7 @@ def test_the_next_fits_label_file_holds_them_and_says_so(reviewed: Path, tmp_pat
     (tmp_path / "more.csv").write_text("image,labels\nsub/0009.png,dog\n")
     path, _ = next_labels(reviewed, tmp_path / "more.csv")
     assert "sub/0009.png" in read_csv_onehot(path).images
+    assert list(read_csv_onehot(path).images) == sorted(read_csv_onehot(path).images)
     assert read_csv_onehot(path).labels.names == ("cat", "fox", "hound")
 
 

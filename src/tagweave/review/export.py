@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tagweave.config import parse_config, read_toml, to_toml
 from tagweave.data.annotations import Annotations
 from tagweave.data.collection import match_rows
 from tagweave.data.formats import read_annotations
@@ -112,8 +113,40 @@ def next_labels(run: Path, labels: Path | None = None, format: str | None = None
     path = run / "review" / "labels.csv"
     annotations = reviewed_labels(run) if labels is None else with_decisions(read_annotations(labels, format), run)
     with atomic(path) as partial:
-        write_csv_onehot(partial, annotations)
+        write_csv_onehot(partial, _by_image(annotations))
     return path, annotations.notes[-1]
+
+
+def next_settings(run: Path) -> Path:
+    """Write the settings for the next fit, ``review/config.toml``: those of the run.
+
+    Its label budget is left out: it would hide decided labels, and what it hid before lacks in the next file anyway.
+    """
+    config = parse_config(read_toml(run / "config.toml"))
+    path = run / "review" / "config.toml"
+    with atomic(path) as partial:
+        unlimited = config.data.model_copy(update={"label_budget": None})
+        partial.write_text(to_toml(config.model_copy(update={"data": unlimited})), encoding="utf-8")
+    return path
+
+
+def last_event(run: Path) -> int:
+    """Return the number of the last event in a run's review log."""
+    log = EventLog(run / LOG_NAME)
+    try:
+        return max((event.number for event in log.since(0)), default=0)
+    finally:
+        log.close()
+
+
+def _by_image(annotations: Annotations) -> Annotations:
+    """Sort the rows by image: a fit in the run's place lists other rows first, and the file shall stay as it is."""
+    order = sorted(range(len(annotations.images)), key=annotations.images.__getitem__)
+    images, splits, lines = (
+        tuple(values[n] for n in order) for values in (annotations.images, annotations.splits, annotations.lines)
+    )
+    labels = annotations.labels.take(np.array(order, dtype=int))
+    return replace(annotations, labels=labels, images=images, splits=splits, lines=lines)
 
 
 def reviewed_labels(run: Path) -> Annotations:
