@@ -194,21 +194,25 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="mean with the mirrored images")] = False,
     scales: Annotated[str, typer.Option(help="mean over inputs of these sides, such as 1,1.25")] = "1",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="where --out is there already")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Score images with a trained model.
 
-    Example: `tagweave predict runs/photos new_photos/ --out labels.csv`
+    Example: `tagweave predict runs/photos new_photos/ --out new.csv`
     """
     from tagweave.api import Run
     from tagweave.console import Console
     from tagweave.predict import Views
+    from tagweave.runs import require_new
     from tagweave.tables import predicted_writer, write_predicted_file
 
     views = Views.parse(flip, scales)
     if out is not None:
-        predicted_writer(out)  # a suffix that is not known is told before the work
+        predicted_writer(out)  # a suffix that is not known, or a file that is there, is told before the work
+        if not overwrite:
+            require_new(out)
     console = Console(quiet)
     with console.progress("predict", "images") as progress:
         scored = Run(run).predict(images, progress, views.flip, views.scales)

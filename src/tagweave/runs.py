@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tagweave import __version__
+from tagweave.errors import InputError
 
 PACKAGES = ("numpy", "scipy", "torch", "torchvision", "timm", "onnxruntime", "faiss-cpu", "numba", "pillow")
 
@@ -30,6 +31,17 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_new(*paths: Path, way_out: str = "give another name, or --overwrite") -> None:
+    """Refuse to write over what may be somebody's own file.
+
+    Raises:
+        InputError: something is at one of the paths.
+    """
+    for path in paths:
+        if path.exists():
+            raise InputError(f"Expected a new file to write to, but {path} is there; {way_out}.")
 
 
 def write_json(path: Path, content: Any) -> None:
