@@ -172,9 +172,10 @@ def test_predict_to_a_file(finished: Run, drawn: Drawn, tagweave: Command) -> No
     assert len(Path("p.csv").read_text().splitlines()) == 61
     Path("p.csv").write_text("image,labels\n")
     again = tagweave("predict", finished.folder, drawn.images, "--out", "p.csv")
-    assert (again.code, again.err) == (
-        2, "error: Expected a new file to write to, but p.csv is there; give another name, or --overwrite.\n"
-    )  # fmt: skip
+    assert again.code == 2
+    assert again.err.startswith(
+        "error: Expected a new file to write to, but p.csv is there, perhaps somebody's own; give"
+    )
     assert Path("p.csv").read_text() == "image,labels\n"
     assert tagweave("predict", finished.folder, drawn.images / "003.png", "--out", "p.csv", "--overwrite").code == 0
     assert len(Path("p.csv").read_text().splitlines()) == 2

@@ -28,7 +28,7 @@ def test_export_writes_what_was_decided(desk: Desk, run: Path, tmp_path: Path) -
     assert (tmp_path / "out.csv").read_text() == "image,cat,dog\nsub/0007.png,,0\n"
     error = run_command(run, "--export", tmp_path / "out.csv", "--all")[1]
     assert isinstance(error, InputError)
-    assert str(error).endswith("out.csv is there; give another name, or --overwrite.")
+    assert str(error).endswith("out.csv is there, perhaps somebody's own; give another name, or --overwrite.")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
     run_command(run, "--export", tmp_path / "out.csv", "--all", "--overwrite")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
