@@ -302,6 +302,11 @@ def test_learning_without_labels_is_refused_before_any_work(drawn: Drawn, tagwea
     said = tagweave("check", drawn.images, "-o", "run")
     assert said.code == 0
     assert "60 given = 60 used + 0 quarantined" in said.err
+    said = tagweave("check", drawn.images, "-l", drawn.labels, "-o", "run")
+    assert "check: labels.csv is read as csv-list" in said.err
+    assert (
+        "is read as" not in tagweave("check", drawn.images, "-l", drawn.labels, "-o", "b", "--format", "csv-list").err
+    )
 
 
 def test_too_few_images(drawn: Drawn, tagweave: Command) -> None:
