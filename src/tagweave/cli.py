@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -374,6 +375,6 @@ def main() -> None:
         if end.code == INTERRUPTED:
             print("\nStopped. Run the same command again: it continues where it stopped.", file=sys.stderr)
         raise
-    except (FloatingPointError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (FloatingPointError, MemoryError, OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         sys.exit(1)

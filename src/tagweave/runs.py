@@ -56,8 +56,17 @@ def beside(path: Path) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read JSON.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"Expected JSON in {path}, but got: {error}; remove the damaged file and run its step again."
+        ) from error
 
 
 def key_of(*parts: Any) -> str:
