@@ -142,11 +142,13 @@ def last_event(run: Path) -> int:
 def _by_image(annotations: Annotations) -> Annotations:
     """Sort the rows by image: a fit in the run's place lists other rows first, and the file shall stay as it is."""
     order = sorted(range(len(annotations.images)), key=annotations.images.__getitem__)
-    images, splits, lines = (
-        tuple(values[n] for n in order) for values in (annotations.images, annotations.splits, annotations.lines)
+    return replace(
+        annotations,
+        labels=annotations.labels.take(np.array(order, dtype=np.int64)),
+        images=tuple(annotations.images[n] for n in order),
+        splits=tuple(annotations.splits[n] for n in order),
+        lines=tuple(annotations.lines[n] for n in order),
     )
-    labels = annotations.labels.take(np.array(order, dtype=int))
-    return replace(annotations, labels=labels, images=images, splits=splits, lines=lines)
 
 
 def reviewed_labels(run: Path) -> Annotations:
