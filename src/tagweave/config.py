@@ -205,6 +205,15 @@ class TrainConfig(Section):
         0.5, ge=0, le=1, description="of the network in the classifier; the rest is what propagation says"
     )
 
+    @model_validator(mode="after")
+    def _rounds_are_read(self) -> TrainConfig:
+        if self.rounds > 1 and self.targets not in ("soft", "decided"):
+            raise ValueError(
+                f"expected targets soft or decided with rounds {self.rounds}, as each round propagates anew, but got "
+                f"targets {self.targets}, which no propagation reaches"
+            )
+        return self
+
 
 class Config(Section):
     """Everything a run depends on, but its data."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = 2
+FIXED_SIDES = ("srn", "rarl")  # heads whose layers are made for one size of maps
 
 
 @dataclass(frozen=True)
@@ -193,10 +194,15 @@ class Classifier:
         """Return the classifier for inputs of another size, with the same weights.
 
         Raises:
-            InputError: the encoder does not take the size, or its weights are not the ones of the training.
+            InputError: the encoder or the head does not take the size, or the weights are not those of the training.
         """
         if scale == 1.0:
             return self
+        if self.model.head in FIXED_SIDES:
+            raise InputError(
+                f"Expected scale 1 with the head '{self.model.head}', whose layers are made for one size of maps, but "
+                f"got {scale:g}; leave --scales out."
+            )
         own = self.built_encoder
         stride = own.layout.strides[-1]
         settings = self.encoder.model_copy(

@@ -56,6 +56,12 @@ def test_other_words_for_some_labels() -> None:
     np.testing.assert_array_equal(given, label_vectors(["small dog", "cat"]))
 
 
+def test_other_words_go_before_a_known_name() -> None:
+    given = label_vectors(["crane", "cat"], label_words={"crane": "building machine"})
+    np.testing.assert_array_equal(given, label_vectors(["building machine", "cat"]))
+    assert not np.array_equal(given, label_vectors(["crane", "cat"]))
+
+
 def test_names_without_vectors_are_all_told_with_the_ways_out() -> None:
     with pytest.raises(InputError) as caught:
         label_vectors(["cat", "xqzjwv", "dog", "vwxqj", "☂ ☔"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tagweave.data.labels import LabelMatrix
+from tagweave.errors import InputError
 from tagweave.peers.lp_deepssl import certainty, class_weights, excludes_itself, lp_deepssl
 
 NAMES = ("a", "b", "c")
@@ -43,7 +44,7 @@ def test_exclusive_labels_by_dense_algebra() -> None:
     values = np.eye(3, dtype=bool)[np.arange(24) % 3]
     values[:2] = np.eye(3, dtype=bool)[0]  # classes of different size
     labels = LabelMatrix(values, known, NAMES)
-    found = lp_deepssl(x, labels, k, alpha)
+    found = lp_deepssl(x, labels, k, alpha, exclusive=True)
     z = np.maximum(dense_solution(x, labels.values / labels.positives, k, alpha), 0)
     p = z / z.sum(axis=1, keepdims=True)
     chosen = np.where(known[:, 0], labels.values.argmax(axis=1), p.argmax(axis=1))
@@ -52,6 +53,12 @@ def test_exclusive_labels_by_dense_algebra() -> None:
     expected = np.array(sure) * scale / scale.mean()
     np.testing.assert_array_equal(found.values, np.eye(3)[chosen])
     np.testing.assert_allclose(found.weights, np.tile(expected[:, None], (1, 3)), atol=1e-4)
+
+
+def test_labels_that_do_not_exclude_each_other_are_refused_as_exclusive() -> None:
+    labels = LabelMatrix(np.ones((4, 3), bool), np.ones((4, 3), bool), NAMES)
+    with pytest.raises(InputError, match="Expected one positive in every labelled row"):
+        lp_deepssl(unit(4), labels, 2, exclusive=True)
 
 
 def test_several_labels_are_one_against_the_rest_each() -> None:
@@ -79,7 +86,7 @@ def test_groups_are_filled_from_a_few_labels() -> None:
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     known = np.zeros((120, 3), bool)
     known[random.permutation(120)[:15]] = True
-    found = lp_deepssl(x, LabelMatrix(np.eye(3, dtype=bool)[group], known, NAMES), k=10)
+    found = lp_deepssl(x, LabelMatrix(np.eye(3, dtype=bool)[group], known, NAMES), k=10, exclusive=True)
     assert (found.values.argmax(axis=1) == group).mean() > 0.97
     assert (found.weights >= 0).all()
 

@@ -128,8 +128,10 @@ def hold(
     place = (voc or images).resolve()
     name = place.parent.name if place.name.lower() in ("images", "jpegimages") else place.name
     held = _embed(name, images.resolve(), labels.resolve(), found, config, console)
-    if not ((held.manifest.splits == "test") & held.labels.labelled).any():
-        raise InputError(f"Expected labelled test images in {labels}, but got none; add a split column or labels.")
+    if not held.labels.take(held.manifest.splits == "test").positives.any():
+        raise InputError(
+            f"Expected test images with a known positive label in {labels}, but got none; add a split column or labels."
+        )
     return held
 
 

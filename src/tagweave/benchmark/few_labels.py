@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -47,6 +47,7 @@ def run_few_labels(bench: Bench, base: Config, plan: FewLabels) -> Table:
     Raises:
         InputError: a budget that the data cannot give.
     """
+    plan = replace(plan, heads=tuple(one for one in plan.heads if one.name != FIT))  # its parts are rows anyway
     cells = bench.run(_trials(bench, base, plan))
     records = [record for budget in plan.budgets for record in _trained(of_budget(cells, budget), plan, budget)]
     records += _scored(bench, base, plan)
@@ -124,6 +125,7 @@ def _table(bench: Bench, plan: FewLabels, cells: Cells, records: list[dict[str, 
         *([EVEN] if plan.heads else []),
         *([plan.search.describe()] if plan.heads and plan.search else []),
         COST,
+        "s of the rows that score features (ASL linear, kNN, transductive): the final fit and its scores",
     )
     test = int((held.manifest.splits == "test").sum())
     title = f"mAP against labels: {held.name}, {test:,} test images"

@@ -176,7 +176,8 @@ def _notes(held: Held, plan: Plan, cells: Cells) -> tuple[str, ...]:
         "what fit hands over: our network on propagated labels, joined with propagation, nothing searched",
         plan.search.describe() if plan.search else "no search: every head with the configured values",
         f"mean ± sample deviation over {plan.seeds} seeds (labelled images where there is a budget, validation split, "
-        "start, order); the epoch is chosen on validation images and never on the test",
+        "start, order); the network that is measured learns from all labelled images over all epochs; validation "
+        "images choose searched values, calibration and thresholds, the test nothing",
         EVEN,
         COST,
     )

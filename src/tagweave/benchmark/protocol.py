@@ -57,7 +57,7 @@ def parse_budgets(text: str) -> tuple[float, ...]:
         InputError: not numbers above 0, or none.
     """
     try:
-        budgets = tuple(float(part) for part in text.split(",") if part.strip())
+        budgets = tuple(dict.fromkeys(float(part) for part in text.split(",") if part.strip()))
     except ValueError:
         budgets = ()
     if not budgets or not all(0 < budget < np.inf for budget in budgets):

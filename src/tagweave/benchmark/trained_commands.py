@@ -142,6 +142,11 @@ def open_bench(
 
     encoder: dict[str, Any] = {"encoder": {"name": backbone}} if backbone else {}
     config, console = build_config(preset, changes=changes or [], **encoder), Console(quiet)
+    if config.train.regime != "frozen":
+        raise InputError(
+            "Expected train.regime frozen, as the tables compare heads on one encoder's cached maps, but got "
+            f"'{config.train.regime}'; add --set train.regime=frozen, or use 'tagweave fit' for the trained backbone."
+        )
     held = hold(data, labels, voc, format, config, console)
     return config, Bench(held, out or Path("runs") / f"benchmark-{held.name}", console)
 

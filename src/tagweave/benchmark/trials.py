@@ -27,6 +27,7 @@ from tagweave.pipeline import advance
 from tagweave.runs import Steps, key_of, read_json, write_json
 from tagweave.steps.job import Job
 from tagweave.steps.stored import save_collection
+from tagweave.training.batches import epoch_length
 
 ALL = "all"  # the budget that hides nothing
 LABELLED = "labelled"  # of train.targets: no propagation
@@ -34,7 +35,7 @@ FIXED_SECONDS = 5e-4  # of an image in one epoch of our head on two cores, see d
 LABEL_SECONDS = 5e-6  # and of each label
 EVEN = (
     "a network on the labelled images alone gets as many steps as one on the whole pool: its epochs are as many times "
-    "more as the pool has images for each labelled one"
+    "more as an epoch over the pool, with its repeated labelled images, is longer"
 )
 COST = (
     "s: the network's training, both times, its scoring of validation images included; MiB: resident memory at its "
@@ -136,11 +137,14 @@ def learned_from(held: Held, budget: Budget, config: Config) -> int:
 def even_steps(held: Held, budget: Budget, config: Config) -> Config:
     """Give a network that learns from the labelled images alone as many steps as one that learns from the whole pool.
 
-    Its epochs, and its patience, are as many times more as the pool has images for each labelled one.
+    Its epochs, and its patience, are as many times more as an epoch over the pool is longer; that one repeats labelled
+    images until they make up their least share.
     """
     if config.train.targets != LABELLED:
         return config
-    times = max(1, round(int((held.manifest.splits != "test").sum()) / max(labelled_images(held, budget), 1)))
+    labelled = max(labelled_images(held, budget), 1)
+    others = int((held.manifest.splits != "test").sum()) - labelled
+    times = max(1, round(epoch_length(labelled, others, config.train.labelled_share) / labelled))
     more = {"epochs": config.train.epochs * times, "patience": config.train.patience * times}
     return config.model_copy(update={"train": config.train.model_copy(update=more)})
 
@@ -225,7 +229,9 @@ def place(held: Held, manifest: Manifest, labels: LabelMatrix, config: Config, f
 def histories(job: Job, manifest: Manifest, labels: LabelMatrix) -> list[list[dict[str, Any]]]:
     """Return the epochs of each training of a run: of the choice and, where there was one, of the final one."""
     again = job.config.train.refit and ((manifest.splits == "val") & labels.labelled).any()
-    paths = [job.folder / "checkpoints" / stage / "history.jsonl" for stage in ("choice", "final")[: 1 + again]]
+    rounds = ["", *(f"-{number}" for number in range(2, job.config.train.rounds + 1))]
+    names = [stage + number for stage in ("choice", "final")[: 1 + again] for number in rounds]
+    paths = [job.folder / "checkpoints" / name / "history.jsonl" for name in names]
     return [[json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in paths]
 
 

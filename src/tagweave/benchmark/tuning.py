@@ -44,7 +44,7 @@ class Search:
         """Return it in a sentence."""
         rates = ", ".join(f"{factor:g}" for factor in self.rates)
         return (
-            f"search, the same for every head: learning rate times {rates}, then the loss (bce or "
+            f"search, the same for every head: learning rate times {rates}, then the loss (the configured one or "
             f"{', '.join(self.losses)}; heads with their own keep it), each at half the epochs, then half or all "
             f"epochs; by validation mAP, on at most {self.images:,} images of the pool, one training each"
         )

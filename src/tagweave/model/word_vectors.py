@@ -46,7 +46,9 @@ def label_vectors(
     spoken = {name: _words((label_words or {}).get(name, name)) for name in names}
     wanted = {word for words in spoken.values() for word in words}
     vectors = load(wanted | {part for word in wanted for pair in _cuts(word) for part in pair} | set(names))
-    found = {name: _mean_vector(name, words, vectors) for name, words in spoken.items()}
+    whole = {name: vectors[name][1] for name in names if name in vectors and name not in (label_words or {})}
+    # Files of label vectors name whole labels; other words that are asked for go before.
+    found = {name: whole.get(name, _mean_vector(words, vectors)) for name, words in spoken.items()}
     missing = [name for name, vector in found.items() if vector is None]
     if missing:
         raise InputError(
@@ -83,10 +85,8 @@ def _cuts(word: str) -> list[tuple[str, str]]:
     return [(word[:cut], word[cut:]) for cut in range(SHORTEST_PART, len(word) - SHORTEST_PART + 1)]
 
 
-def _mean_vector(name: str, words: Sequence[str], vectors: Mapping[str, tuple[int, Vectors]]) -> Vectors | None:
+def _mean_vector(words: Sequence[str], vectors: Mapping[str, tuple[int, Vectors]]) -> Vectors | None:
     """Average the words of a name; None where one has no vector."""
-    if name in vectors:  # files of label vectors name whole labels
-        return vectors[name][1]
     parts: list[str] = []
     for word in words:
         if word in vectors:

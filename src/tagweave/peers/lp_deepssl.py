@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tagweave.data.labels import LabelMatrix
+from tagweave.errors import InputError
 from tagweave.graph.diffusion import spread
 from tagweave.graph.neighbours import Neighbours, neighbours
 from tagweave.graph.strength import affinity_values, normalise
@@ -18,17 +19,19 @@ from tagweave.peers.pseudo_targets import Floats, PseudoTargets
 GAMMA = 3.0
 
 
-def lp_deepssl(unit: NDArray[np.floating], labels: LabelMatrix, k: int = 50, alpha: float = 0.99) -> PseudoTargets:
+def lp_deepssl(
+    unit: NDArray[np.floating], labels: LabelMatrix, k: int = 50, alpha: float = 0.99, exclusive: bool = False
+) -> PseudoTargets:
     """Give every unknown cell a pseudo-label, weighted by certainty and by the size of its class.
 
     W = A + A', a_ij = max(s_ij, 0)^3 over the k nearest; Ŝ = Δ^(-1/2) W Δ^(-1/2); (I - alpha Ŝ) z = y by conjugate
     gradient, for each class the known members at 1 over their number; p = max(z, 0) over its sum over classes;
     pseudo-label the most probable class, weight 1 - H(p) / log(number of classes).
 
-    Labels that exclude each other (every labelled row wholly known, with one positive) are the classes of one such
-    problem. Otherwise each label is a problem of its own with the classes present and absent, and a label with no known
-    positive or no known negative gets nothing. Class weights, 1 over the number of (pseudo-)members, scaled to mean 1
-    over the cells of a problem, multiply all weights, known ones too. An image that no label mass reaches gets nothing.
+    Labels that exclude each other are the classes of one such problem. Otherwise each label is a problem of its own
+    with the classes present and absent, and a label with no known positive or no known negative gets nothing. Class
+    weights, 1 over the number of (pseudo-)members, scaled to mean 1 over the cells of a problem, multiply all weights,
+    known ones too. An image that no label mass reaches gets nothing.
 
     Simplified: once, on the frozen encoder's features, not in every epoch on new ones; the system is solved to 1e-6,
     without the limit of 20 steps.
@@ -36,9 +39,15 @@ def lp_deepssl(unit: NDArray[np.floating], labels: LabelMatrix, k: int = 50, alp
     Args:
         unit: (N, D), unit length. labels: (N, C).
         k: neighbours, fewer where there are not as many. alpha: share of the neighbours.
+        exclusive: labels exclude each other; every labelled row is wholly known, with one positive.
+
+    Raises:
+        InputError: ``exclusive`` labels that do not exclude each other.
     """
+    if exclusive and not excludes_itself(labels):
+        raise InputError("Expected one positive in every labelled row of exclusive labels, but got another number.")
     graph = _graph(neighbours(unit, min(k, len(unit) - 1)))
-    return _exclusive(graph, labels, alpha) if excludes_itself(labels) else _one_against_rest(graph, labels, alpha)
+    return _exclusive(graph, labels, alpha) if exclusive else _one_against_rest(graph, labels, alpha)
 
 
 def excludes_itself(labels: LabelMatrix) -> bool:

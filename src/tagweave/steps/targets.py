@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
+from tagweave.errors import InputError
 from tagweave.steps.policies import POLICIES, PoolPolicy
 from tagweave.training.batches import Source, TrainingSet
 
@@ -54,9 +55,18 @@ def _assembled(
     targets: NDArray[np.floating], weights: NDArray[np.floating], pool: NDArray[np.int64], hidden: NDArray[np.int64],
     given: LabelMatrix, manifest: Manifest, read: Read,
 ) -> TrainingSet:  # fmt: skip
-    """Return the pool's images that are not hidden and have a cell to learn from; known cells as they are known."""
+    """Return the pool's images that are not hidden and have a cell to learn from; known cells as they are known.
+
+    Raises:
+        InputError: there are none.
+    """
     weights = np.where(given.positives == 0, 0.0, weights)  # without a known positive nothing can be learned
     use = np.flatnonzero(~np.isin(pool, hidden) & (weights > 0).any(axis=1))
+    if not len(use):
+        raise InputError(
+            f"Expected a labelled image with a known positive label to train on, but got none among {len(pool):,} "
+            "images; label more of them, or raise the label budget."
+        )
     rows = pool[use]
     return TrainingSet(
         source=read(rows),

@@ -77,11 +77,16 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
     rows = np.arange(len(labelled))
     known = np.flatnonzero(labelled)
     others = len(labelled) - len(known)
-    wanted = round(share * others / (1.0 - share))
-    if len(known) and wanted > len(known):
+    wanted = epoch_length(len(known), others, share) - others
+    if wanted > len(known):
         whole, rest = divmod(wanted - len(known), len(known))
         rows = np.concatenate([rows, np.tile(known, whole), rng.permutation(known)[:rest]])
     return rng.permutation(rows)
+
+
+def epoch_length(labelled: int, others: int, share: float) -> int:
+    """Return how many images an epoch has, labelled ones repeated until they make up ``share``."""
+    return others + (max(labelled, round(share * others / (1.0 - share))) if labelled else 0)
 
 
 def batches(source: Source, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:
