@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,15 @@ def test_predict_to_a_file(finished: Run, drawn: Drawn, tagweave: Command) -> No
     assert (said.code, said.out) == (0, "")
     assert "60 images scored, written to p.csv" in said.err
     assert len(Path("p.csv").read_text().splitlines()) == 61
+    Path("p.csv").write_text("image,labels\n")
+    again = tagweave("predict", finished.folder, drawn.images, "--out", "p.csv")
+    assert again.code == 2
+    assert again.err.startswith(
+        "error: Expected a new file to write to, but p.csv is there, perhaps somebody's own; give"
+    )
+    assert Path("p.csv").read_text() == "image,labels\n"
+    assert tagweave("predict", finished.folder, drawn.images / "003.png", "--out", "p.csv", "--overwrite").code == 0
+    assert len(Path("p.csv").read_text().splitlines()) == 2
 
 
 def test_predict_names_what_it_could_not_read(finished: Run, drawn: Drawn, tagweave: Command) -> None:
@@ -302,6 +312,10 @@ def test_bad_settings(words: tuple[str, ...], text: str, drawn: Drawn, tagweave:
         (("train", "runs/nowhere"), "Expected labels to learn from, but got none; give some with --labels FILE"),
         (("fit", "--voc", "nowhere"), "nowhere, but nothing is there."),
         (
+            ("fit", "--voc", "v", "-l", "x.csv"),
+            "Expected --voc, which brings its own labels, or --labels, but got both",
+        ),
+        (
             ("predict", "nowhere", "."),
             "Expected a trained model in nowhere/model, but there is none; run 'tagweave fit'",
         ),
@@ -318,6 +332,14 @@ def test_learning_without_labels_is_refused_before_any_work(drawn: Drawn, tagwea
     said = tagweave("check", drawn.images, "-o", "run")
     assert said.code == 0
     assert "60 given = 60 used + 0 quarantined" in said.err
+    said = tagweave("check", drawn.images, "-l", drawn.labels, "-o", "run")
+    assert "check: labels.csv is read as csv-list" in said.err
+    again = tagweave("check", drawn.images, "-l", drawn.labels, "-o", "run")
+    assert "check: done before, nothing changed\ncheck: 60 given = 60 used + 0 quarantined" in again.err
+    assert "check: labels.csv is read as csv-list" in again.err
+    assert (
+        "is read as" not in tagweave("check", drawn.images, "-l", drawn.labels, "-o", "b", "--format", "csv-list").err
+    )
 
 
 def test_too_few_images(drawn: Drawn, tagweave: Command) -> None:
@@ -350,6 +372,9 @@ def test_strict_stops_at_bad_images(drawn: Drawn, tagweave: Command) -> None:
     [
         (FloatingPointError("The loss is nan."), 1, "error: The loss is nan.\n"),
         (OSError("No space"), 1, "error: No space\n"),
+        (MemoryError(), 1, "error: MemoryError\n"),
+        (ValueError("Odd"), 1, "error: Odd\n"),
+        (zipfile.BadZipFile("Bad"), 1, "error: Bad\n"),
         (KeyboardInterrupt(), 130, "continues where it stopped"),
     ],
 )
@@ -363,6 +388,25 @@ def test_other_ends(
     said = tagweave("fit", drawn.images)
     assert said.code == code
     assert text in said.err
+
+
+def test_damaged_and_missing_files_of_a_run_are_told(run_copy: Run, tagweave: Command) -> None:
+    (run_copy.folder / "manifest.parquet").write_text("no table")
+    said = tagweave("audit", run_copy.folder)
+    assert said.code == 2
+    assert said.err.startswith(f"error: Expected the images and labels of a run in {run_copy.folder}, but got: ")
+    (run_copy.folder / "job.json").write_text("{")
+    said = tagweave("report", run_copy.folder)
+    assert said.code == 2
+    assert said.err.startswith(f"error: Expected JSON in {run_copy.folder / 'job.json'}, but got: Expecting")
+    (run_copy.folder / "job.json").write_text("[]")
+    assert "Expected images, labels and format in" in tagweave("report", run_copy.folder).err
+    said = tagweave("review", "typo", "--export", "x.csv")
+    assert said.code == 2
+    assert said.err.startswith(
+        "error: Expected a run folder (with given.npz and manifest.parquet) at typo, but there is"
+    )
+    assert not Path("x.csv").exists()
 
 
 @pytest.mark.slow

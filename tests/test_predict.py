@@ -183,13 +183,13 @@ def test_weights_that_do_not_fit_the_settings(finished: Run, tmp_path: Path) -> 
         Classifier.load(folder)
 
 
-def test_attention_names_the_strides_of_its_stages(classifier: Classifier, finished: Run) -> None:
+def test_attention_names_its_stages(classifier: Classifier, finished: Run) -> None:
     from tagweave.console import Console
     from tagweave.steps.job import Job
     from tagweave.steps.stored import load_collection, open_records
 
     cache, positions = open_records(Job.load(finished.folder, Console(True)), load_collection(finished.folder)[0])
     looks = classifier.attention(cache.records(positions[:3]))
-    assert [stride for stride, _ in looks] == [8, 16, 32]
-    for _, weights in looks:
-        np.testing.assert_allclose(weights.sum(axis=(1, 2)), 1.0, rtol=CLOSE)
+    assert [(look.stage, look.stride) for look in looks] == [(1, 8), (2, 16), (3, 32)]
+    for look in looks:
+        np.testing.assert_allclose(look.weights.sum(axis=(1, 2)), 1.0, rtol=CLOSE)

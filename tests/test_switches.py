@@ -13,7 +13,7 @@ from drawn import NAMES, Drawn, quick_fit
 SWITCHES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "paper's vector, fine and coarse": (
         {"global_vector": "convolutions", "stages": (1, -1), "counts": "propagated", "compatibility": "dot"},
-        ["stride 8", "stride 32"],
+        ["stage 1, stride 8", "stage 3, stride 32"],
     ),
     "nothing but averages": ({"attention": False, "fusion": "linear", "gcn": False}, []),
 }

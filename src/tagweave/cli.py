@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,8 @@ Reviewed = Annotated[
     typer.Option(
         "--resume-labels",
         show_default=False,
-        help="a reviewed run folder: its decisions count over --labels, or over that run's own labels without them",
+        help="a reviewed run folder, to fit again in its place and with its settings: its decisions count over "
+        "--labels, or over that run's own labels without them",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="stop instead of putting bad files to quarantine")]
@@ -98,7 +100,7 @@ def _register(step: str, about: str, example: str) -> None:
         if resume_labels is None:
             run = _run_job(_UNTIL[step], images, labels, format, *settings)
         else:
-            run = _run_reviewed(_UNTIL[step], resume_labels, images, labels, format, settings)
+            run = _run_reviewed(_UNTIL[step], resume_labels, images, labels, format, *settings)
         _show(run.folder, _UNTIL[step], json, quiet)
 
     command.__doc__ = f"{about}\n\nExample: `{example}`"
@@ -193,21 +195,25 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="mean with the mirrored images")] = False,
     scales: Annotated[str, typer.Option(help="mean over inputs of these sides, such as 1,1.25")] = "1",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="where --out is there already")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Score images with a trained model.
 
-    Example: `tagweave predict runs/photos new_photos/ --out labels.csv`
+    Example: `tagweave predict runs/photos new_photos/ --out new.csv`
     """
     from tagweave.api import Run
     from tagweave.console import Console
     from tagweave.predict import Views
+    from tagweave.runs import require_new
     from tagweave.tables import predicted_writer, write_predicted_file
 
     views = Views.parse(flip, scales)
     if out is not None:
-        predicted_writer(out)  # a suffix that is not known is told before the work
+        predicted_writer(out)  # a suffix that is not known, or a file that is there, is told before the work
+        if not overwrite:
+            require_new(out)
     console = Console(quiet)
     with console.progress("predict", "images") as progress:
         scored = Run(run).predict(images, progress, views.flip, views.scales)
@@ -245,17 +251,36 @@ def _resume(
 
 
 def _run_reviewed(
-    until: str, reviewed: Path, images: Path | None, labels: Path | None, format: str | None, settings: Any
-) -> Any:
-    """Run the job with a review's decisions, and tell what they changed."""
-    from tagweave.review.effect import note_effect, read_held_out
+    until: str, reviewed: Path, images: Path | None, labels: Path | None, format: str | None, voc: Path | None,
+    out: Path | None, preset: str | None, config: Path | None, changes: list[str], label_words: list[str] | None,
+    quiet: bool,
+) -> Any:  # fmt: skip
+    """Run the job with a review's decisions, in the run's place and with its settings unless others are given."""
+    from tagweave.review.effect import note_effect, read_before
+    from tagweave.review.export import last_event, next_settings
 
+    if voc is not None:
+        images, labels, format = _in_voc(voc, images, labels, format)
     images, labels, format, said = _resume(reviewed, images, labels, format)
-    before = read_held_out(reviewed)  # the new run may take the reviewed one's place
-    run = _run_job(until, images, labels, format, *settings)
+    out = out or reviewed
+    if preset is None and config is None:
+        config = next_settings(reviewed)
+    typer.echo(f"review: fit again in {out}, settings of {config or f'preset {preset}'}", err=True)
+    before = read_before(reviewed, last_event(reviewed))
+    run = _run_job(until, images, labels, format, None, out, preset, config, changes, label_words, quiet)
     if until in ("evaluate", "report"):
         note_effect(run.folder, reviewed, said, before)
     return run
+
+
+def _in_voc(voc: Path, images: Path | None, labels: Path | None, format: str | None) -> tuple[Path, Path, str]:
+    """Return where a VOC folder holds images and labels, and their format."""
+    if labels is not None:
+        raise InputError(
+            f"Expected --voc, which brings its own labels, or --labels, but got both; say {voc / 'JPEGImages'} "
+            f"--labels {labels} for those."
+        )
+    return images or voc / "JPEGImages", voc, format or "voc"
 
 
 def _changes(
@@ -286,7 +311,7 @@ def _run_job(
         run_job(Job.load(images, Console(quiet), command), until)
         return Run(images)
     if voc is not None:
-        images, labels, format = images or voc / "JPEGImages", voc, format or "voc"
+        images, labels, format = _in_voc(voc, images, labels, format)
     if images is None:
         raise InputError("Expected a folder of images (or --voc FOLDER), but got none; see tagweave fit --help.")
     words = dict(_split_words(text) for text in label_words or [])
@@ -358,6 +383,6 @@ def main() -> None:
         if end.code == INTERRUPTED:
             print("\nStopped. Run the same command again: it continues where it stopped.", file=sys.stderr)
         raise
-    except (FloatingPointError, OSError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (FloatingPointError, MemoryError, OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        print(f"error: {str(error) or type(error).__name__}", file=sys.stderr)
         sys.exit(1)

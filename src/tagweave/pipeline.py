@@ -77,6 +77,8 @@ def advance(job: Job, key: str, names: Sequence[str], announce: Announce = lambd
             ran.append(name)
         else:
             job.console.say(f"{name}: done before, nothing changed")
+            for note in steps.records()[name].get("notes", []) if name == names[-1] else []:
+                job.console.say(f"{name}: {note}")
         if name == "check":
             job.save()
     return ran

@@ -57,6 +57,20 @@ class Views:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Hold where the head looks at one stage.
+
+    Attributes:
+        stage: which of the encoder's stages, from 1; of encoders side by side several have one ``stride``.
+        weights: (B, H, W), each image's of sum 1.
+    """
+
+    stage: int
+    stride: int
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Classifier:
     """Hold what turns an image's record into probabilities.
 
@@ -162,8 +176,8 @@ class Classifier:
         with torch.inference_mode():
             return self.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features)).logits.numpy()
 
-    def attention(self, records: NDArray[np.float16]) -> list[tuple[int, NDArray[np.float32]]]:
-        """Return where the head looks: of each stage in use its stride and weights (B, H, W), each image's of sum 1."""
+    def attention(self, records: NDArray[np.float16]) -> list[Look]:
+        """Return where the head looks, of each stage in use."""
         import torch
 
         from tagweave.model.build import stages_in_use
@@ -173,7 +187,8 @@ class Classifier:
             found = self.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features)).attention
         use = stages_in_use(self.model, len(self.layout.strides)) if found else ()
         shares = [(a / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12)).float().numpy() for a in found]
-        return [(self.layout.strides[place], weights) for place, weights in zip(use, shares, strict=True)]
+        strides = self.layout.strides
+        return [Look(place + 1, strides[place], weights) for place, weights in zip(use, shares, strict=True)]
 
     def at_scale(self, scale: float) -> Classifier:
         """Return the classifier for inputs of another size, with the same weights.

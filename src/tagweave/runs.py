@@ -34,15 +34,40 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def require_new(*paths: Path, way_out: str = "perhaps somebody's own; give another name, or --overwrite") -> None:
+    """Refuse to write over what may be somebody's own file.
+
+    Raises:
+        InputError: something is at one of the paths.
+    """
+    for path in paths:
+        if path.exists():
+            raise InputError(f"Expected a new file to write to, but {path} is there, {way_out}.")
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically."""
     with atomic(path) as partial:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
+def beside(path: Path) -> Path:
+    """Return where the JSON that describes a file lies: ``model.onnx.json``, which is no other file's."""
+    return path.with_name(f"{path.name}.json")
+
+
 def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read JSON.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"Expected JSON in {path}, but got: {error}; remove the damaged file and run its step again."
+        ) from error
 
 
 def digest_of(path: Path) -> str:

@@ -75,6 +75,12 @@ def test_audit_command(run_copy: Run, tagweave: Command, tmp_path: Path) -> None
     assert "Suspects by expected precision, if 5% of the present labels are missing and" in said.out
     rows = rows_of(tmp_path / "audit.csv")
     assert len(rows) == 5
+    again = tagweave("audit", run_copy.folder, "-n", "4", "--out", tmp_path / "audit.csv")
+    assert again.code == 2
+    assert "audit.csv is there, perhaps somebody's own; give another name, or --overwrite." in again.err
+    assert len(rows_of(tmp_path / "audit.csv")) == 5
+    assert tagweave("audit", run_copy.folder, "-n", "4", "--out", tmp_path / "audit.csv", "--overwrite").code == 0
+    assert len(rows_of(tmp_path / "audit.csv")) == 4
     assert list(rows[0]) == [
         "image", "label", "given", "split", "probability", "wrong", "neighbours_with", "neighbours", "nearest",
     ]  # fmt: skip

@@ -102,7 +102,8 @@ def test_table_iv_has_a_row_per_valid_combination(monkeypatch: pytest.MonkeyPatc
     assert len({trial.name for trial in bench.trials}) == len(valid)
     assert {trial.config.seed for trial in bench.trials} == {0, 1}
     epochs = {(trial.config.train.targets, trial.config.train.epochs) for trial in bench.trials}
-    assert epochs == {("soft", CONFIG.train.epochs), ("labelled", 12 * CONFIG.train.epochs)}  # 9 others and 3 times the labelled one
+    # a labelled image comes three times to nine others: twelve times the epochs
+    assert epochs == {("soft", CONFIG.train.epochs), ("labelled", 12 * CONFIG.train.epochs)}
     assert "10 % of the labels" in table.title
     assert sum(note.startswith("left out") for note in table.notes) >= (len(valid) < 32)
 

@@ -301,6 +301,13 @@ def test_images_are_found_in_order(tmp_path: Path) -> None:
     assert find_images(tmp_path) == (sorted(wanted), [])
 
 
+def test_a_run_inside_the_folder_gives_no_images(tmp_path: Path) -> None:
+    run = "runs/photos"
+    touch(tmp_path, "a.jpg", f"{run}/job.json", f"{run}/config.toml", f"{run}/plots/x.png", f"{run}/review/a/b.jpg")
+    touch(tmp_path, "job.json", "config.toml", "other/job.json", "other/b.jpg")
+    assert find_images(tmp_path) == (["a.jpg", "other/b.jpg"], [])
+
+
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     touch(root, "a/x.jpg")

@@ -37,7 +37,7 @@ def test_a_file_and_its_eight_bit_sister(small: Source, tmp_path: Path) -> None:
     told = run(small.folder, "--out", tmp_path / "a.onnx", "--int8", "-q").splitlines()
     assert told[:2] == [str(tmp_path / "a.onnx"), str(tmp_path / "a.int8.onnx")]
     assert told[2].startswith(f"8 bits on {len(small.held_out)} images (test): mAP ")
-    assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "a.json", "a.int8.onnx", "a.int8.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "a.onnx.json", "a.int8.onnx", "a.int8.onnx.json"}
 
 
 @pytest.mark.parametrize(

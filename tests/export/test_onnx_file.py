@@ -19,6 +19,7 @@ from tagweave.encoders.runners import open_session
 from tagweave.export import onnx_file as module
 from tagweave.export.onnx_file import KEY, session_scorer, write_onnx
 from tagweave.export.source import Source
+from tagweave.runs import beside
 
 DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 
@@ -34,7 +35,7 @@ def test_any_batch_gives_the_classifiers_probabilities(small: Source, onnx_file:
 
 def test_the_description_travels_with_the_file(small: Source, onnx_file: Path) -> None:
     about = json.loads(open_session(onnx_file).get_modelmeta().custom_metadata_map[KEY])
-    assert about == json.loads(onnx_file.with_suffix(".json").read_text())
+    assert about == json.loads(beside(onnx_file).read_text())
     assert about["names"] == list(small.classifier.names)
     assert about["thresholds"] == small.classifier.thresholds.tolist()
     assert about["preprocessing"]["size"] == 64

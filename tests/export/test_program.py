@@ -18,7 +18,9 @@ from tagweave.export.source import Source
 
 
 def test_read_back_it_scores_the_same(small: Source, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("the model's own")
     about = write_program(small, tmp_path / "model.pt2")
+    assert (tmp_path / "model.json").read_text() == "the model's own"
     extra = {ABOUT: ""}
     score = module_scorer(torch.export.load(tmp_path / "model.pt2", extra_files=extra).module())
     files = [small.manifest.file(row) for row in range(6)]
@@ -26,7 +28,7 @@ def test_read_back_it_scores_the_same(small: Source, tmp_path: Path) -> None:
     pixels = np.stack([load_pixels(file, 64) for file in files])
     for batch in (1, 2, 5, 6):
         np.testing.assert_allclose(score(pixels[:batch]), expected[:batch], rtol=0, atol=1e-4)
-    assert json.loads(extra[ABOUT]) == json.loads((tmp_path / "model.json").read_text()) == about
+    assert json.loads(extra[ABOUT]) == json.loads((tmp_path / "model.pt2.json").read_text()) == about
 
 
 def test_a_program_that_differs_is_not_written(small: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

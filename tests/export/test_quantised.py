@@ -16,6 +16,7 @@ from tagweave.errors import InputError
 from tagweave.export.onnx_file import KEY, session_scorer
 from tagweave.export.quantised import write_int8
 from tagweave.export.source import Source
+from tagweave.runs import beside
 
 
 def mean_precision(source: Source, path: Path) -> float:
@@ -30,7 +31,7 @@ def mean_precision(source: Source, path: Path) -> float:
 
 def test_measured_as_it_is(small: Source, onnx_file: Path, tmp_path: Path) -> None:
     path, steps = tmp_path / "model.int8.onnx", []
-    about = json.loads(onnx_file.with_suffix(".json").read_text())
+    about = json.loads(beside(onnx_file).read_text())
     cost = write_int8(small, onnx_file, path, about, lambda *step: steps.append(step))["int8"]
     assert cost["mAP_float32"] == pytest.approx(mean_precision(small, onnx_file))
     assert cost["mAP_int8"] == pytest.approx(mean_precision(small, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tagweave.errors import InputError
-from tagweave.model.word_vectors import RAREST_PART, label_vectors
+from tagweave.model.word_vectors import RAREST_PART, label_vectors, vector_width
 
 VOC = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -111,6 +112,21 @@ def test_an_npz_file_may_name_whole_labels(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, [[7, 7], [2, 4]])
 
 
+def test_an_array_has_a_row_per_label_in_the_order_of_the_sorted_names(tmp_path: Path) -> None:
+    path = tmp_path / "v.npy"
+    np.save(path, np.array([[1, 2, 3], [4, 5, 6]]))
+    found = label_vectors(["b", "a"], str(path))
+    np.testing.assert_array_equal(found, [[4, 5, 6], [1, 2, 3]])
+    assert found.dtype == np.float32
+    assert vector_width(str(path), 2) == 3
+    with pytest.raises(
+        InputError, match=r"Expected in .*v\.npy one row for each of the 3 labels, .*, but got 2 rows\.$"
+    ):
+        label_vectors(["a", "b", "c"], str(path))
+    with pytest.raises(InputError, match=r"a file, but there is no file nowhere\.npy\.$"):
+        label_vectors(["a"], "nowhere.npy")
+
+
 def test_a_file_that_lacks_words_is_named(text_file: Path) -> None:
     with pytest.raises(InputError, match=r"but .*vectors\.txt has none for: blue\. "):
         label_vectors(["red", "blue"], str(text_file))
@@ -119,6 +135,12 @@ def test_a_file_that_lacks_words_is_named(text_file: Path) -> None:
 def test_no_such_file() -> None:
     with pytest.raises(InputError, match=r"glove50, one-hot, random or a file, but there is no file glove99\.$"):
         label_vectors(["red"], "glove99")
+
+
+def npy(array: NDArray[np.float64]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def write_npz(path: Path) -> None:
@@ -132,6 +154,8 @@ def write_npz(path: Path) -> None:
         ("v.txt", lambda path: path.write_text("red 1\nkite 1 2\n"), "vectors of 1 and 2 numbers"),
         ("v.txt", lambda path: path.write_bytes(b"\xff\xfe\x00red 1\n"), "'utf-8' codec"),
         ("v.npz", lambda path: path.write_text("not an archive"), "pickled"),
+        ("v.npy", lambda path: path.write_text(""), "magic string"),
+        ("v.npy", lambda path: path.write_bytes(npy(np.zeros(3))), "an array of shape (3,)"),
         ("v.npz", write_npz, "names is not a file in the archive"),
     ],
 )

@@ -26,6 +26,12 @@ def test_export_writes_what_was_decided(desk: Desk, run: Path, tmp_path: Path) -
     said, _ = run_command(run, "--export", tmp_path / "out.csv")
     assert said == f"1 images written to {tmp_path / 'out.csv'}\n"
     assert (tmp_path / "out.csv").read_text() == "image,cat,dog\nsub/0007.png,,0\n"
+    error = run_command(run, "--export", tmp_path / "out.csv", "--all")[1]
+    assert isinstance(error, InputError)
+    assert str(error).endswith("out.csv is there, perhaps somebody's own; give another name, or --overwrite.")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 2
+    run_command(run, "--export", tmp_path / "out.csv", "--all", "--overwrite")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
     run_command(run, "--export", tmp_path / "all.csv", "--all", "--quiet")
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 6
 

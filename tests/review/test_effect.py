@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hand_made import GIVEN, NAMES
 
-from tagweave.review.effect import Effect, note_effect, read_held_out
+from tagweave.review.effect import Effect, note_effect, read_before, read_held_out
 from tagweave.runs import read_json
 
 
@@ -48,3 +48,17 @@ def test_a_run_without_held_out_scores_is_not_compared(run: Path, later: Path) -
     effect = note_effect(later, run, "1 review decisions applied", None)
     assert effect.before is None
     assert effect.why_not.startswith("the reviewed run kept no held-out scores; run 'tagweave evaluate'")
+
+
+def test_what_was_before_stays_until_decisions_are_added(run: Path) -> None:
+    keep(run, [[0.5, 0.25]] * 4)
+    first = read_before(run, 3)
+    keep(run, [[0.75, 0.25]] * 4)  # the fit took the run's place
+    again, later = read_before(run, 3), read_before(run, 4)
+    assert first is not None
+    assert again is not None
+    assert later is not None
+    assert (again.images, again.names) == (first.images, first.names)
+    np.testing.assert_array_equal(again.splits, first.splits)
+    np.testing.assert_array_equal(again.probabilities, first.probabilities)
+    assert later.probabilities[0].tolist() == [0.75, 0.25]

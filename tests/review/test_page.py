@@ -16,7 +16,7 @@ import pytest
 from hand_made import write_run
 from served import Served
 
-from drawn import NAMES, SETTINGS, quick_fit, write_collection
+from drawn import NAMES, quick_fit, write_collection
 from tagweave.review.export import write_labels
 from tagweave.runs import read_json
 from tagweave.steps.stored import load_collection
@@ -158,9 +158,7 @@ def test_corrections_go_into_the_next_fit_and_tell_their_effect(tmp_path: Path, 
     write_labels(run, tmp_path / "decisions.csv", "decisions")
     assert read_cells(tmp_path / "decisions.csv", "house") == expected
 
-    words = [word for section, keys in SETTINGS.items() for key, value in keys.items()
-             for word in ("--set", f"{section}.{key}={value}")]  # fmt: skip
-    said = tagweave("fit", "--resume-labels", run, "-o", tmp_path / "next", "--preset", "tiny", "-q", *words)
+    said = tagweave("fit", "--resume-labels", run, "-o", tmp_path / "next", "-q")
     assert said.code == 0, said.err
     assert f"review: {len(expected)} review decisions applied" in said.err
     told = re.search(

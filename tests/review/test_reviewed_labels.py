@@ -66,6 +66,15 @@ def test_decisions_go_over_the_rows_of_any_label_file(reviewed: Path) -> None:
     assert merged.notes == ("4 review decisions applied, 3 images added",)
 
 
+def test_rows_of_images_that_the_run_does_not_hold_stay(reviewed: Path) -> None:
+    labels = LabelMatrix(np.array([[1, 0], [0, 1]], bool), np.array([[1, 1], [0, 1]], bool), ("cat", "dog"))
+    file = Annotations(labels, ("later/a.png", "later/b.png"), ("", ""), (2, 3), "labels.csv")
+    merged = with_decisions(file, reviewed)
+    assert merged.images[:2] == file.images
+    assert merged.labels.names == ("cat", "fox", "hound")
+    assert cells(merged.labels)[:2] == ["1?0", "??1"]
+
+
 def test_the_next_fits_label_file_holds_them_and_says_so(reviewed: Path, tmp_path: Path) -> None:
     path, said = next_labels(reviewed)
     assert cells(read_csv_onehot(path).labels) == cells(reviewed_labels(reviewed).labels)
@@ -73,6 +82,7 @@ def test_the_next_fits_label_file_holds_them_and_says_so(reviewed: Path, tmp_pat
     (tmp_path / "more.csv").write_text("image,labels\nsub/0009.png,dog\n")
     path, _ = next_labels(reviewed, tmp_path / "more.csv")
     assert "sub/0009.png" in read_csv_onehot(path).images
+    assert list(read_csv_onehot(path).images) == sorted(read_csv_onehot(path).images)
     assert read_csv_onehot(path).labels.names == ("cat", "fox", "hound")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from drawn import Drawn
 from tagweave.api import Run
 from tagweave.errors import InputError
-from tagweave.predict import Classifier
+from tagweave.predict import Classifier, Look
 from tagweave.seeing.attention import write_attention
 
 
@@ -28,13 +28,15 @@ def test_pictures_have_the_image_s_own_sides_and_the_heat_where_the_weights_are(
     wide = tmp_path / "wide.png"
     Image.open(drawn.images / "000.png").resize((200, 50)).save(wide)
     classifier = finished.classifier
-    looks = [(8, np.zeros((1, 8, 8), np.float32)), (32, np.full((1, 2, 2), 0.25, np.float32))]
-    looks[0][1][0, 1, 6] = 1.0  # high up on the right
+    looks = [Look(3, 32, np.zeros((1, 8, 8), np.float32)), Look(6, 32, np.full((1, 2, 2), 0.25, np.float32))]
+    looks[0].weights[0, 1, 6] = 1.0  # high up on the right
     seen = replace(classifier)
     object.__setattr__(seen, "attention", lambda _: looks)
     ((name, pictures, reason),) = write(seen, [wide], tmp_path / "out")
     assert (name, reason) == ("wide.png", "")
-    assert [path.name for path in pictures] == ["wide.png.stride-8.png", "wide.png.stride-32.png"]
+    assert [path.name for path in pictures] == [
+        "wide.png.stage-3.stride-32.png", "wide.png.stage-6.stride-32.png",  # of two encoders side by side
+    ]  # fmt: skip
     fine = np.asarray(Image.open(pictures[0]).convert("RGB")).astype(float)
     assert fine.shape == (50, 200, 3)
     colour = fine.max(axis=2) - fine.min(axis=2)
@@ -49,7 +51,7 @@ def test_from_the_command_line(drawn: Drawn, finished: Run, tagweave: Callable[.
     (tmp_path / "album" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     said = tagweave("attention", finished.folder, tmp_path / "album", "-o", tmp_path / "out")
     assert said.code == 0
-    names = [f"sub/a.png.stride-{stride}.png" for stride in (8, 16, 32)]
+    names = [f"sub/a.png.stage-{stage}.stride-{stride}.png" for stage, stride in enumerate((8, 16, 32), start=1)]
     assert said.out.split() == [str(tmp_path / "out" / name) for name in names]
     assert "not shown: broken.png: " in said.err
     assert Image.open(tmp_path / "out" / names[0]).size == (72, 72)

@@ -61,9 +61,10 @@ def test_attention_on_request(ask: Ask, drawn: Drawn, scorer: Scorer) -> None:
     # The fixture's scorer was closed with the application of another test: each application owns its scorer.
     arrays, overlays = ask(look, Scorer(scorer.classifier))
     shapes = scorer.classifier.layout.maps
-    for stage, shape, stride in zip(arrays, shapes, scorer.classifier.layout.strides, strict=True):
+    strides = scorer.classifier.layout.strides
+    for number, (stage, shape, stride) in enumerate(zip(arrays, shapes, strides, strict=True), start=1):
         weights = np.array(stage["weights"])
-        assert stage["stride"] == stride
+        assert (stage["stage"], stage["stride"]) == (number, stride)
         assert weights.shape == shape[1:]
         assert weights.sum() == pytest.approx(1, abs=1e-5)
     for stage in overlays:

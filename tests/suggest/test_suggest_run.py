@@ -49,7 +49,10 @@ def test_suggestions_need_no_trained_model(drawn: Drawn, tmp_path: Path) -> None
 
 def test_the_file_to_fill_in_goes_into_the_next_fit(drawn: Drawn, finished: Run, tmp_path: Path) -> None:
     found = finished.suggest(4)
+    (tmp_path / "todo.json").write_text("instances")
     reasons = found.write(tmp_path / "todo.csv")
+    assert reasons == tmp_path / "todo.csv.json"
+    assert (tmp_path / "todo.json").read_text() == "instances"
     rows = rows_of(tmp_path / "todo.csv")
     assert [row["image"] for row in rows] == [image.image for image in found.images]
     assert all(row[name] == "" for row in rows for name in NAMES)
@@ -93,6 +96,10 @@ def test_suggest_command(run_copy: Run, tagweave: Command, tmp_path: Path) -> No
     assert again.code == 2
     assert "is there, perhaps filled in already; give another name." in again.err
     assert (tmp_path / "todo.csv").read_text() == "filled in"
+    (tmp_path / "more.csv.json").write_text("{}")
+    reasons = tagweave("suggest", run_copy.folder, "--out", tmp_path / "more.csv")
+    assert (reasons.code, (tmp_path / "more.csv").exists()) == (2, False)
+    assert "more.csv.json is there, perhaps filled in already; give another name." in reasons.err
     ending = tagweave("suggest", run_copy.folder, "--out", tmp_path / "todo.txt")
     assert (ending.code, ending.err) == (
         2, f"error: Expected an output file ending in .csv, but got '{tmp_path / 'todo.txt'}'.\n"

@@ -22,6 +22,7 @@ def audit(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="write the suspects to this .csv or .json", show_default=False)
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="where --out is there already")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")] = False,
     json: Annotated[bool, typer.Option("--json", help="results as JSON on standard output")] = False,
 ) -> None:
@@ -29,9 +30,14 @@ def audit(
 
     Example: `tagweave audit runs/photos -n 100 --out audit.csv`
     """
-    from tagweave.audit.run import audit_run
+    from tagweave.audit.run import audit_run, require_ending
     from tagweave.console import Console
+    from tagweave.runs import require_new
 
+    if out is not None:  # told before the work
+        require_ending(out)
+        if not overwrite:
+            require_new(out)
     console = Console(quiet or json)
     found = audit_run(run, n, error_share, test, console)
     if out is not None:

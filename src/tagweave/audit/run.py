@@ -89,15 +89,24 @@ class LabelAudit:
         Raises:
             InputError: another ending.
         """
+        require_ending(path)
         if path.suffix == ".json":
             write_json(path, self.to_json())
             return
-        if path.suffix != ".csv":
-            raise InputError(f"Expected an output file ending in .csv or .json, but got '{path}'.")
         with atomic(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows(map(_row, self.suspects))
+
+
+def require_ending(path: Path) -> None:
+    """Refuse a file that ``LabelAudit.write`` cannot write.
+
+    Raises:
+        InputError: another ending than ``.csv`` or ``.json``.
+    """
+    if path.suffix not in (".csv", ".json"):
+        raise InputError(f"Expected an output file ending in .csv or .json, but got '{path}'.")
 
 
 def _row(suspect: Suspect) -> list[Any]:

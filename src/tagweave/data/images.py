@@ -26,6 +26,7 @@ from tagweave.data.manifest import Quarantined
 from tagweave.errors import ImageError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+RUN_FILES = {"job.json", "config.toml"}  # a folder below with both is a run
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30  # a stray slide scan or video must not fill the memory before its header is read
 
@@ -78,8 +79,9 @@ class Inspection:
 def find_images(folder: Path) -> tuple[list[str], list[Quarantined]]:
     """Return the image files below a folder, and what could not be looked at.
 
-    Paths are relative to the folder, with forward slashes, sorted. Hidden entries and files with other suffixes
-    are passed over. Linked folders are followed after all others; a folder that was read already is not read again.
+    Paths are relative to the folder, with forward slashes, sorted. Hidden entries, files with other suffixes and run
+    folders, whose pictures are not the user's, are passed over. Linked folders are followed after all others; a folder
+    that was read already is not read again.
     """
     walk = _Walk()
     walk.folders.append(("", os.path.realpath(folder)))
@@ -112,6 +114,8 @@ def _read_folder(relative: str, real: str, walk: _Walk) -> None:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
         walk.quarantine(relative, f"folder could not be read: {error.strerror}")
+        return
+    if relative and {entry.name for entry in entries} >= RUN_FILES:
         return
     for entry in entries:
         if entry.name.startswith("."):

@@ -15,7 +15,7 @@ from tagweave.export.about import describe
 from tagweave.export.parity import Scorer, draw_sample, require_parity
 from tagweave.export.program import trace
 from tagweave.export.source import Source
-from tagweave.runs import atomic, write_json
+from tagweave.runs import atomic, beside, write_json
 
 KEY = "tagweave"  # of the description in the file's metadata
 
@@ -42,7 +42,7 @@ def write_onnx(source: Source, path: Path) -> dict[str, Any]:
         worst = require_parity(session_scorer(partial), sample, "ONNX file")
         about = {**describe(source), "largest_difference": worst}
         put_metadata(partial, about)
-    write_json(path.with_suffix(".json"), about)
+    write_json(beside(path), about)
     return about
 
 

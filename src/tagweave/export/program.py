@@ -13,7 +13,7 @@ from tagweave.errors import InputError
 from tagweave.export.about import describe
 from tagweave.export.parity import Sample, Scorer, draw_sample, require_parity
 from tagweave.export.source import Source
-from tagweave.runs import atomic, write_json
+from tagweave.runs import atomic, beside, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +37,7 @@ def write_program(source: Source, path: Path) -> dict[str, Any]:
     about = {**describe(source), "largest_difference": worst}
     with atomic(path) as partial:
         torch.export.save(traced, partial, extra_files={ABOUT: json.dumps(about)})
-    write_json(path.with_suffix(".json"), about)
+    write_json(beside(path), about)
     return about
 
 

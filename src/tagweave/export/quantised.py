@@ -18,7 +18,7 @@ from tagweave.export.onnx_file import put_metadata, session_scorer
 from tagweave.export.parity import Scorer
 from tagweave.export.source import Source
 from tagweave.metrics import average_precisions
-from tagweave.runs import atomic, write_json
+from tagweave.runs import atomic, beside, write_json
 
 CALIBRATED = 64  # training images whose activations set the ranges
 PASS = 16  # images scored by one file before the other: both meet the same load of the machine
@@ -60,7 +60,7 @@ def write_int8(source: Source, plain: Path, path: Path, about: dict[str, Any], p
         cost = {**_compare(source, rows, plain, partial, progress), "bytes_int8": partial.stat().st_size}
         about = {**about, "int8": {**cost, "bytes_float32": plain.stat().st_size}}
         put_metadata(partial, about)
-    write_json(path.with_suffix(".json"), about)
+    write_json(beside(path), about)
     return about
 
 

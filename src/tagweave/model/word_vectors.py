@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ def label_vectors(
         names: label names. Words are what is left between separators, in lower case; a compound that the vocabulary
             lacks is taken apart into two words that it has ("pottedplant").
         source: ``glove50`` (GloVe 6B, 50-d, installed), ``one-hot``, ``random``, or a file: text with a word and
-            its numbers per line, or npz with ``names`` and ``vectors``.
+            its numbers per line, npz with ``names`` and ``vectors``, or npy with a row per label in the order of
+            the sorted names.
         label_words: other words to use for some names.
         seed: of ``random``.
 
@@ -38,6 +40,8 @@ def label_vectors(
         return np.eye(len(names), dtype=np.float32)
     if source == "random":
         return np.random.default_rng(seed).standard_normal((len(names), 50)).astype(np.float32)
+    if source.endswith(".npy"):
+        return _sorted_rows(Path(source), names)
     load = _SOURCES.get(source, lambda wanted: _from_file(Path(source), wanted))
     spoken = {name: _words((label_words or {}).get(name, name)) for name in names}
     wanted = {word for words in spoken.values() for word in words}
@@ -65,6 +69,8 @@ def vector_width(source: str, labels: int) -> int:
     if source in fixed:
         return fixed[source]
     path = Path(source)
+    if path.suffix == ".npy":
+        return int(_read_npy(path).shape[1])
     if path.suffix != ".npz" and path.is_file():
         with path.open(encoding="utf-8") as lines:
             return len(next(lines, "").split()) - 1
@@ -110,16 +116,42 @@ def _glove50(wanted: set[str]) -> dict[str, tuple[int, Vectors]]:
 
 
 def _from_file(path: Path, wanted: set[str]) -> dict[str, tuple[int, Vectors]]:
+    with _told(path):
+        return _read_npz(path) if path.suffix == ".npz" else _read_text(path, wanted)
+
+
+def _sorted_rows(path: Path, names: Sequence[str]) -> Vectors:
+    vectors = _read_npy(path)
+    if len(vectors) != len(names):
+        raise InputError(
+            f"Expected in {path} one row for each of the {len(names)} labels, in the order of their sorted names, but "
+            f"got {len(vectors)} rows."
+        )
+    row = {name: place for place, name in enumerate(sorted(names))}
+    return vectors[[row[name] for name in names]]
+
+
+def _read_npy(path: Path) -> Vectors:
+    with _told(path), path.open("rb") as file:
+        array: Vectors = np.lib.format.read_array(file, allow_pickle=False)
+        if array.ndim != 2:
+            raise ValueError(f"an array of shape {array.shape}")
+        return array.astype(np.float32)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell that there is no such file, or what is wrong with it."""
     if not path.is_file():
         raise InputError(
             f"Expected model.word_vectors to be glove50, one-hot, random or a file, but there is no file {path}."
         )
     try:
-        return _read_npz(path) if path.suffix == ".npz" else _read_text(path, wanted)
+        yield
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"Expected word vectors in {path} (text with a word and its numbers per line, or npz with names and "
-            f"vectors), but got: {error}."
+            f"Expected word vectors in {path} (text with a word and its numbers per line, npz with names and vectors, "
+            f"or npy with a row per label), but got: {error}."
         ) from error
 
 

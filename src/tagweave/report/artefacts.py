@@ -31,7 +31,7 @@ class Attention:
 
     Attributes:
         images: n names, as in the manifest.
-        stages: L names, such as ``stride 8``.
+        stages: L names, such as ``stage 1, stride 8``.
         maps: L arrays (n, h, w), non-negative, of sum 1 per image, over the whole image squashed to a square.
         errors: n numbers of known cells that were decided wrongly; None where the run did not count them.
     """

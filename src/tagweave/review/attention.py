@@ -22,7 +22,7 @@ class AttentionMaps:
     """Hold the maps of some images.
 
     Attributes:
-        stages: names, such as ``stride 8``.
+        stages: names, such as ``stage 1, stride 8``.
         maps: image path -> one (h, w) array per stage, over the whole image squashed to a square.
     """
 

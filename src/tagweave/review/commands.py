@@ -24,22 +24,26 @@ def review(
     everything: Annotated[
         bool, typer.Option("--all", help="with --export: given labels and decisions, to fit again with")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="where --export is there already")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only the link and errors")] = False,
 ) -> None:
     """Correct a run's labels in a page on this computer; every decision is kept in review.sqlite at once.
 
-    Example: `tagweave review runs/photos` or `tagweave review runs/photos --export labels.csv --all`
+    Example: `tagweave review runs/photos` or `tagweave review runs/photos --export reviewed.csv --all`
     """
     from tagweave.console import Console
     from tagweave.errors import InputError
     from tagweave.review.desk import Desk
     from tagweave.review.export import write_labels
     from tagweave.review.server import listen, serve, warning
+    from tagweave.runs import require_new
 
     if everything and export is None:
         raise InputError("Expected --export FILE with --all.")
     console = Console(quiet)
     if export is not None:
+        if not overwrite:
+            require_new(export)
         count = write_labels(run, export, "all" if everything else "decisions")
         console.say(f"{count:,} images written to {export}")
         return

@@ -72,7 +72,7 @@ class Desk:
         self.scores = open_scores(run, self.manifest, names, console)
         self.points = open_points(run, self.manifest, console)
         self.attention = AttentionMaps.load(run / "attention.npz")
-        self.thumbnails = Thumbnails(run / "review" / "images", self.manifest)
+        self.thumbnails = Thumbnails(run / "review" / ".images", self.manifest)
         self.ids = image_ids(self.manifest)
         self._row = {name: row for row, name in enumerate(self.ids)}
         self._orders: OrderedDict[str, _Order] = OrderedDict()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
-from tagweave.runs import read_json, write_json
+from tagweave.runs import atomic, read_json, write_json
 from tagweave.steps.stored import load_collection
 
 HELD_OUT = ("test", "val")
@@ -21,19 +21,17 @@ class HeldOut:
     """Hold what a run says of the labelled images of one collection, by what never saw their labels.
 
     Attributes:
-        probabilities: (n, C) of ``rows`` (n,) of the manifest.
+        images: n paths. splits: (n,) of them. names: C labels. probabilities: (n, C).
     """
 
-    manifest: Manifest
+    images: tuple[str, ...]
+    splits: NDArray[np.str_]
     names: tuple[str, ...]
-    rows: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
     def of(self, split: str) -> dict[str, NDArray[np.float32]]:
         """Return image -> (C,) of the images of one split."""
-        here = self.manifest.splits[self.rows] == split
-        places = np.flatnonzero(here)
-        return {self.manifest.paths[self.rows[n]]: self.probabilities[n] for n in places.tolist()}
+        return {self.images[n]: self.probabilities[n] for n in np.flatnonzero(self.splits == split).tolist()}
 
 
 @dataclass(frozen=True)
@@ -59,18 +57,41 @@ def read_held_out(run: Path) -> HeldOut | None:
         return None
     manifest, _ = load_collection(run)
     with np.load(path, allow_pickle=False) as stored:
-        names = tuple(str(name) for name in stored["names"])
-        return HeldOut(manifest, names, stored["rows"], stored["probabilities"].astype(np.float32))
+        names, rows = tuple(str(name) for name in stored["names"]), stored["rows"]
+        images = tuple(manifest.paths[row] for row in rows.tolist())
+        return HeldOut(images, manifest.splits[rows], names, stored["probabilities"].astype(np.float32))
+
+
+def read_before(run: Path, event: int) -> HeldOut | None:
+    """Return what a reviewed run kept before its decisions up to ``event`` were first fitted.
+
+    That is put into ``review/before.npz``, as the fit may take the run's place; it stays until decisions are added, so
+    that a fit which is repeated or goes on is compared with the same.
+    """
+    path = run / "review" / "before.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as stored:
+            if int(stored["event"]) == event:
+                images, names = (tuple(str(text) for text in stored[name]) for name in ("images", "names"))
+                return HeldOut(images, stored["splits"], names, stored["probabilities"])
+    found = read_held_out(run)
+    if found is not None:
+        with atomic(path) as partial:
+            np.savez_compressed(
+                partial, event=event, images=np.array(found.images, dtype=str), splits=found.splits.astype(str),
+                names=np.array(found.names, dtype=str), probabilities=found.probabilities,
+            )  # fmt: skip
+    return found
 
 
 def note_effect(run: Path, reviewed: Path, said: str, before: HeldOut | None) -> Effect:
     """Measure ``run`` against the reviewed run it was fitted from, and keep that in its measures and its report.
 
     Args:
-        said: what was applied. before: of the reviewed run, read before the fit, which may have been in its place.
+        said: what was applied. before: of the reviewed run, see ``read_before``.
     """
-    after, (_, truth) = read_held_out(run), load_collection(run)
-    effect = _compare(reviewed.resolve().name, said, before, after, truth)
+    manifest, truth = load_collection(run)
+    effect = _compare(reviewed.resolve().name, said, before, read_held_out(run), manifest, truth)
     path = run / "metrics.json"
     write_json(path, {**read_json(path), "review": asdict(effect)})
     if (run / "report.html").is_file():
@@ -80,14 +101,16 @@ def note_effect(run: Path, reviewed: Path, said: str, before: HeldOut | None) ->
     return effect
 
 
-def _compare(name: str, said: str, before: HeldOut | None, after: HeldOut | None, truth: LabelMatrix) -> Effect:
+def _compare(
+    name: str, said: str, before: HeldOut | None, after: HeldOut | None, manifest: Manifest, truth: LabelMatrix
+) -> Effect:  # fmt: skip
     if before is None or after is None:
         return Effect(name, said, why_not="the reviewed run kept no held-out scores; run 'tagweave evaluate' on it")
+    row = {path: n for n, path in enumerate(manifest.paths)}
     for split in HELD_OUT:
         old, new = before.of(split), after.of(split)
-        images = [image for image in after.manifest.paths if image in old and image in new]
+        images = [image for image in new if image in old]
         names = [label for label in after.names if label in before.names]
-        row = {path: n for n, path in enumerate(after.manifest.paths)}
         columns = [after.names.index(label) for label in names]
         if images and names:
             labels = truth.take(np.array([row[image] for image in images]))

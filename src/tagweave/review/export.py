@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tagweave.config import parse_config, read_toml, to_toml
 from tagweave.data.annotations import Annotations
 from tagweave.data.collection import match_rows
 from tagweave.data.formats import read_annotations
@@ -91,7 +92,7 @@ def write_labels(run: Path, path: Path, kind: str) -> int:
     if path.suffix != ".csv":
         raise InputError(f"Expected an output file ending in .csv, but got '{path}'.")
     manifest, labels = load_collection(run)
-    ledger = _follow(run, manifest, labels)
+    ledger = _follow(run, manifest.paths, labels)
     lines = list(onehot_lines(manifest, ledger, kind, np.flatnonzero(labels.labelled)))
     with atomic(path) as partial:
         partial.write_text("".join(lines), encoding="utf-8")
@@ -112,8 +113,42 @@ def next_labels(run: Path, labels: Path | None = None, format: str | None = None
     path = run / "review" / "labels.csv"
     annotations = reviewed_labels(run) if labels is None else with_decisions(read_annotations(labels, format), run)
     with atomic(path) as partial:
-        write_csv_onehot(partial, annotations)
+        write_csv_onehot(partial, _by_image(annotations))
     return path, annotations.notes[-1]
+
+
+def next_settings(run: Path) -> Path:
+    """Write the settings for the next fit, ``review/config.toml``: those of the run.
+
+    Its label budget is left out: it would hide decided labels, and what it hid before lacks in the next file anyway.
+    """
+    config = parse_config(read_toml(run / "config.toml"))
+    path = run / "review" / "config.toml"
+    with atomic(path) as partial:
+        unlimited = config.data.model_copy(update={"label_budget": None})
+        partial.write_text(to_toml(config.model_copy(update={"data": unlimited})), encoding="utf-8")
+    return path
+
+
+def last_event(run: Path) -> int:
+    """Return the number of the last event in a run's review log."""
+    log = EventLog(run / LOG_NAME)
+    try:
+        return max((event.number for event in log.since(0)), default=0)
+    finally:
+        log.close()
+
+
+def _by_image(annotations: Annotations) -> Annotations:
+    """Sort the rows by image: a fit in the run's place lists other rows first, and the file shall stay as it is."""
+    order = sorted(range(len(annotations.images)), key=annotations.images.__getitem__)
+    return replace(
+        annotations,
+        labels=annotations.labels.take(np.array(order, dtype=np.int64)),
+        images=tuple(annotations.images[n] for n in order),
+        splits=tuple(annotations.splits[n] for n in order),
+        lines=tuple(annotations.lines[n] for n in order),
+    )
 
 
 def reviewed_labels(run: Path) -> Annotations:
@@ -144,13 +179,12 @@ def with_decisions(annotations: Annotations, run: Path) -> Annotations:
     (manifest, own), base = load_collection(run), annotations.labels
     names = (*base.names, *(name for name in own.names if name not in base.names))
     place = match_rows(replace(annotations, image_folder=manifest.root), manifest.paths, manifest.root)
-    values, known = (np.zeros((len(manifest), len(names)), dtype=bool) for _ in range(2))
-    width = len(base.names)
-    values[place[place >= 0], :width], known[place[place >= 0], :width] = (
-        base.values[place >= 0],
-        base.known[place >= 0],
-    )
-    ledger = _follow(run, manifest, LabelMatrix(values, known, names))
+    others = np.flatnonzero(place < 0)  # images that the run does not hold, such as those added since
+    place[others] = len(manifest) + np.arange(len(others))
+    paths = (*manifest.paths, *(annotations.images[row] for row in others))
+    values, known = (np.zeros((len(paths), len(names)), dtype=bool) for _ in range(2))
+    values[place, : len(base.names)], known[place, : len(base.names)] = base.values, base.known
+    ledger = _follow(run, paths, LabelMatrix(values, known, names))
     joined = _joined(annotations, ledger, place, np.setdiff1d(decided_rows(ledger), place), manifest)
     return _without_empty(joined, base.names)
 
@@ -163,8 +197,8 @@ def _without_empty(annotations: Annotations, kept: tuple[str, ...]) -> Annotatio
     return replace(annotations, labels=LabelMatrix(labels.values[:, use], labels.known[:, use], names))
 
 
-def _follow(run: Path, manifest: Manifest, labels: LabelMatrix) -> Ledger:
-    """Return the ledger of a run's log over given labels (N, C)."""
+def _follow(run: Path, paths: Sequence[str], labels: LabelMatrix) -> Ledger:
+    """Return the ledger of a run's log over the given labels (N, C) of N images."""
     path = run / LOG_NAME
     if not path.is_file():
         raise InputError(f"Expected a review log at {path}, but there is none: run 'tagweave review {run}' first.")
@@ -175,7 +209,7 @@ def _follow(run: Path, manifest: Manifest, labels: LabelMatrix) -> Ledger:
             return np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
         return labels.values[rows, column[key]], labels.known[rows, column[key]]
 
-    ledger, log = Ledger(labels.names, manifest.paths, given), EventLog(path)
+    ledger, log = Ledger(labels.names, paths, given), EventLog(path)
     ledger.follow(log.since(0))
     log.close()
     return ledger
@@ -184,17 +218,11 @@ def _follow(run: Path, manifest: Manifest, labels: LabelMatrix) -> Ledger:
 def _joined(
     annotations: Annotations, ledger: Ledger, place: NDArray[np.int64], new: NDArray[np.int64], manifest: Manifest
 ) -> Annotations:
-    """Return the file's rows as the ledger has them, then the ``new`` ones; rows without a file stay unknown."""
-    found = place >= 0
-    listed = net_labels(ledger, place[found])
-    added = net_labels(ledger, new)
-    values, known = (np.zeros((len(place) + len(new), len(listed.names)), dtype=bool) for _ in range(2))
-    values[: len(place)][found], known[: len(place)][found] = listed.values, listed.known
-    values[len(place) :], known[len(place) :] = added.values, added.known
+    """Return the file's rows as the ledger has them, then the ``new`` ones."""
     splits = manifest.splits[new].tolist() if any(annotations.splits) else [""] * len(new)
     return replace(
         annotations,
-        labels=LabelMatrix(values, known, listed.names),
+        labels=net_labels(ledger, np.concatenate([place, new])),
         images=(*annotations.images, *(manifest.paths[row] for row in new)),
         splits=(*annotations.splits, *splits),
         lines=(*annotations.lines, *(max(annotations.lines, default=0) + 1 + n for n in range(len(new)))),

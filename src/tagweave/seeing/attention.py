@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tagweave.data.images import decode
 from tagweave.errors import InputError
-from tagweave.predict import Classifier
+from tagweave.predict import Classifier, Look
 
 SIDE = 1024  # longer sides are shrunk: a map of a few hundred cells says no more on more pixels
 
@@ -18,7 +15,7 @@ SIDE = 1024  # longer sides are shrunk: a map of a few hundred cells says no mor
 def write_attention(
     classifier: Classifier, names: Sequence[str], files: Sequence[Path], folder: Path
 ) -> Iterator[tuple[str, list[Path], str]]:
-    """Write ``NAME.stride-S.png`` for every stage of every image; yield (name, pictures, reason) one by one.
+    """Write ``NAME.stage-N.stride-S.png`` for every stage of every image; yield (name, pictures, reason) one by one.
 
     The weights cover the whole image squashed to a square, so they are stretched to its own sides: the resize undone.
     A folder of the name is kept, and an image that cannot be read has a reason and no picture.
@@ -44,18 +41,17 @@ def write_attention(
             if row in reasons:
                 yield names[row], [], reasons[row]
                 continue
-            stages = [(stride, weights[place[row]]) for stride, weights in looks]
-            yield names[row], _write_stages(files[row], folder / names[row], stages), ""
+            yield names[row], _write_stages(files[row], folder / names[row], looks, place[row]), ""
         start += len(rows) + len(reasons)
 
 
-def _write_stages(file: Path, target: Path, stages: Sequence[tuple[int, NDArray[np.float32]]]) -> list[Path]:
+def _write_stages(file: Path, target: Path, looks: Sequence[Look], row: int) -> list[Path]:
     from tagweave.report.pictures import overlay, thumbnail
 
     image = thumbnail(decode(file, at_least=SIDE), SIDE)
     target.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    for stride, weights in stages:
-        written.append(target.with_name(f"{target.name}.stride-{stride}.png"))
-        overlay(image, weights).save(written[-1])
+    for look in looks:
+        written.append(target.with_name(f"{target.name}.stage-{look.stage}.stride-{look.stride}.png"))
+        overlay(image, look.weights[row]).save(written[-1])
     return written

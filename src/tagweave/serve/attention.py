@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tagweave.predict import Classifier
+from tagweave.predict import Classifier, Look
 
 Form = Literal["none", "array", "overlay"]
 
@@ -23,10 +23,14 @@ def describe_attention(
     classifier: Classifier, record: NDArray[np.float16], shown: Image.Image | None
 ) -> list[dict[str, Any]]:
     """Return the attention of every stage: a PNG over the shown image in base64, or without one the weights."""
-    stages = [(stride, weights[0]) for stride, weights in classifier.attention(record[None])]
+    looks = classifier.attention(record[None])
     if shown is None:
-        return [{"stride": stride, "weights": np.round(weights, 7).tolist()} for stride, weights in stages]
-    return [{"stride": stride, "png": _encoded(overlay(shown, weights))} for stride, weights in stages]
+        return [{**_place(look), "weights": np.round(look.weights[0], 7).tolist()} for look in looks]
+    return [{**_place(look), "png": _encoded(overlay(shown, look.weights[0]))} for look in looks]
+
+
+def _place(look: Look) -> dict[str, Any]:
+    return {"stage": look.stage, "stride": look.stride}
 
 
 def overlay(image: Image.Image, weights: NDArray[np.float32]) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,11 @@ def check(job: Job, key: str) -> Mapping[str, Any]:
 
 
 def read_labels(source: Path, format: str | None, config: DataConfig) -> Annotations:
-    """Read a label file or folder as a configuration asks for."""
+    """Read a label file or folder as a configuration asks for; where its format was guessed, a note says which."""
     if config.difficult != "positive" and (format or sniff(source)) == "voc":
-        return read_voc(source, config.difficult)
-    return read_annotations(source, format, defer=True)
+        found = read_voc(source, config.difficult)
+    else:
+        found = read_annotations(source, format, defer=True)
+    if format is None:
+        found = replace(found, notes=(f"{source.name} is read as {sniff(source)}", *found.notes))
+    return found

@@ -112,8 +112,8 @@ def _save_attention(
     chosen, errors = right_and_wrong(labels.take(rows), decided, SHOWN_IMAGES, job.config.seed)
     rows = rows[chosen]
     looks = classifier.attention(cache.records(positions[rows]))
-    arrays: dict[str, Any] = {f"map_{number}": weights for number, (_, weights) in enumerate(looks)}
-    stages = np.array([f"stride {stride}" for stride, _ in looks], dtype=str)
+    arrays: dict[str, Any] = {f"map_{number}": look.weights for number, look in enumerate(looks)}
+    stages = np.array([f"stage {look.stage}, stride {look.stride}" for look in looks], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:
         names = np.array([manifest.paths[row] for row in rows], dtype=str)
         np.savez_compressed(partial, images=names, errors=errors, stages=stages, **arrays)

@@ -44,7 +44,7 @@ class Job:
         """Read the job of a run folder.
 
         Raises:
-            InputError: the folder is not a run.
+            InputError: the folder is not a run, or its ``job.json`` is damaged.
         """
         path = folder / "job.json"
         if not path.is_file():
@@ -52,6 +52,10 @@ class Job:
                 f"Expected a run folder (with job.json) at {folder}, but there is none; run 'tagweave fit'."
             )
         about = read_json(path)
+        if not isinstance(about, dict) or not about.keys() >= {"images", "labels", "format"}:
+            raise InputError(
+                f"Expected images, labels and format in {path}, but got {str(about)[:60]}; run 'tagweave fit'."
+            )
         labels = Path(about["labels"]) if about["labels"] else None
         config = parse_config(read_toml(folder / "config.toml"))
         return cls(folder, Path(about["images"]), labels, about["format"], config, console, command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
+from tagweave.errors import InputError
 from tagweave.runs import atomic, read_json
 from tagweave.steps.job import Job
 
@@ -27,10 +29,25 @@ def save_collection(folder: Path, manifest: Manifest, labels: LabelMatrix) -> No
 
 
 def load_collection(folder: Path) -> tuple[Manifest, LabelMatrix]:
-    """Return the manifest and the given labels of a run folder."""
-    with np.load(folder / "given.npz", allow_pickle=False) as stored:
-        labels = LabelMatrix(stored["values"], stored["known"], tuple(str(name) for name in stored["names"]))
-    return Manifest.load(folder / "manifest.parquet"), labels
+    """Return the manifest and the given labels of a run folder.
+
+    Raises:
+        InputError: the folder is no run, or its files are damaged.
+    """
+    if not (folder / "given.npz").is_file() or not (folder / "manifest.parquet").is_file():
+        raise InputError(
+            f"Expected a run folder (with given.npz and manifest.parquet) at {folder}, but there is none; run "
+            "'tagweave fit' first."
+        )
+    try:
+        with np.load(folder / "given.npz", allow_pickle=False) as stored:
+            labels = LabelMatrix(stored["values"], stored["known"], tuple(str(name) for name in stored["names"]))
+        return Manifest.load(folder / "manifest.parquet"), labels
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"Expected the images and labels of a run in {folder}, but got: {error}; remove the run's steps folder and "
+            "run 'tagweave fit' on it again."
+        ) from error
 
 
 def open_records(job: Job, manifest: Manifest) -> tuple[Any, NDArray[np.int64]]:

@@ -35,10 +35,12 @@ def suggest(
     """
     from tagweave.console import Console
     from tagweave.errors import InputError
-    from tagweave.suggest.run import suggest_for_run
+    from tagweave.suggest.run import require_place, suggest_for_run
 
     if everything and out is None:
         raise InputError("Expected --out FILE with --all.")
+    if out is not None:
+        require_place(out)  # told before the work
     console = Console(quiet or json)
     found = suggest_for_run(run, n, strategy, console)
     if out is not None:

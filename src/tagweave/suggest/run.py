@@ -15,7 +15,7 @@ from tagweave.data.formats.csv_onehot import write_csv_onehot
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
-from tagweave.runs import atomic, write_json
+from tagweave.runs import atomic, beside, require_new, write_json
 from tagweave.steps.image_pool import ImagePool, open_image_pool
 from tagweave.steps.job import Job
 from tagweave.suggest.pool import Pool
@@ -75,14 +75,9 @@ class Suggestions:
         whole label file of the next fit.
 
         Raises:
-            InputError: another ending than ``.csv``, or the file is there: somebody may have filled it in.
+            InputError: see ``require_place``.
         """
-        if path.suffix != ".csv":
-            raise InputError(f"Expected an output file ending in .csv, but got '{path}'.")
-        if path.exists():
-            raise InputError(
-                f"Expected a new file to write to, but {path} is there, perhaps filled in already; give another name."
-            )
+        require_place(path)
         labelled = np.flatnonzero(self.labels.labelled) if with_given else self.rows[:0]
         rows = np.concatenate([self.rows, np.setdiff1d(labelled, self.rows)])
         annotations = Annotations(
@@ -91,8 +86,19 @@ class Suggestions:
         )  # fmt: skip
         with atomic(path) as partial:
             write_csv_onehot(partial, annotations)
-        write_json(path.with_suffix(".json"), self.to_json())
-        return path.with_suffix(".json")
+        write_json(beside(path), self.to_json())
+        return beside(path)
+
+
+def require_place(path: Path) -> None:
+    """Refuse a place that ``Suggestions.write`` cannot write to.
+
+    Raises:
+        InputError: another ending than ``.csv``, or the file (perhaps filled in) or the JSON beside it is there.
+    """
+    if path.suffix != ".csv":
+        raise InputError(f"Expected an output file ending in .csv, but got '{path}'.")
+    require_new(path, beside(path), way_out="perhaps filled in already; give another name")
 
 
 def suggest_for_run(
