@@ -31,7 +31,18 @@ PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 SCRIPT_WORDS = ("python", "make", "pip", "curl", "tensorboard")
 # Pages whose Python other tests run, and where.
 RUN_ELSEWHERE = {"export.md": "export/test_onnx_file.py", "propagation.md": "graph/test_label_propagator.py"}
-SCRIPT_OPTIONS = {"--k", "--part", "--nodes", "--million", "--quick"}  # of the scripts in benchmarks/
+SCRIPT_OPTIONS = {
+    "--k",
+    "--part",
+    "--nodes",
+    "--million",
+    "--quick",
+    "--demo",
+    "--start",
+    "--batch",
+    "--rounds",
+    "--strategies",
+}  # of the scripts in benchmarks/
 SUFFIXES = ("csv", "json", "onnx", "int8", "pt", "safetensors")  # model.onnx is a file, not a key
 # Commands that wait for a person or a client, need data of others, or draw 1,500 scenes: other tests run them.
 NOT_RUN = ("review", "serve", "demo", "data", "benchmark", "export")

@@ -28,6 +28,7 @@ def table(drawn: Drawn, place: Path) -> Table:
     return run_few_labels(bench_of(held_pictures(drawn, place), place), CONFIG, FewLabels((0.5,), 1))
 
 
+@pytest.mark.slow
 def test_a_budget_has_every_system(table: Table) -> None:
     systems = [
         "ridge", "propagated", "network", "classifier", "ASL linear, tuned", "kNN", "propagated, transductive †",

@@ -69,6 +69,7 @@ def test_a_row_per_budget_and_method_with_means_over_seeds(tmp_path: Path) -> No
     assert "outside the graph" in table.notes[1]
 
 
+@pytest.mark.slow
 def test_finished_cells_are_read_and_the_missing_one_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_the_weights_of_all_travel_in_one_file(tmp_path: Path) -> None:
         build_encoder(PAIR[0], size=64, weights=str(tmp_path / "both.safetensors"))
 
 
+@pytest.mark.slow
 def test_one_session_runs_them(joined: Encoder, pixels: torch.Tensor, tmp_path: Path) -> None:
     found = onnx_runner(joined, tmp_path)(pixels.numpy())
     with torch.inference_mode():

@@ -127,6 +127,7 @@ def test_follows_a_permutation_of_the_labels() -> None:
     torch.testing.assert_close(moved(maps, feature).logits, expected, atol=ALGEBRA, rtol=ALGEBRA)
 
 
+@pytest.mark.slow
 def test_learns_a_label_of_which_the_place_decides() -> None:
     maps, feature = batch(240)
     stage = maps[-1]
