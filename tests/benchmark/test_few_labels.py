@@ -13,6 +13,9 @@ from tagweave.benchmark.few_labels import FewLabels, run_few_labels
 from tagweave.benchmark.table import Table, write
 
 
+pytestmark = pytest.mark.slow  # whole fits
+
+
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAGWEAVE_THREADS", "1")
@@ -28,7 +31,6 @@ def table(drawn: Drawn, place: Path) -> Table:
     return run_few_labels(bench_of(held_pictures(drawn, place), place), CONFIG, FewLabels((0.5,), 1))
 
 
-@pytest.mark.slow
 def test_a_budget_has_every_system(table: Table) -> None:
     systems = [
         "ridge", "propagated", "network", "classifier", "ASL linear, tuned", "kNN", "propagated, transductive †",
