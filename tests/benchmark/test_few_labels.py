@@ -12,7 +12,6 @@ from drawn import Drawn
 from tagweave.benchmark.few_labels import FewLabels, run_few_labels
 from tagweave.benchmark.table import Table, write
 
-
 pytestmark = pytest.mark.slow  # whole fits
 
 
