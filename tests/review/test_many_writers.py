@@ -74,7 +74,7 @@ def test_two_clients_write_a_thousand_decisions_each(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_server_keeps_every_decision_that_it_acknowledged(tmp_path: Path) -> None:
     """Killed three times in the middle of commits; what was not answered is sent again, as the page does."""
-    run = write_run(tmp_path, images=200)
+    run = write_run(tmp_path, images=2000)  # more than are decided: the queue never runs dry
     acknowledged: list[str] = []
     unanswered = None
     number = 0
