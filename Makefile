@@ -16,8 +16,9 @@ $(VENV)/.installed: pyproject.toml
 demo: setup
 	$(BIN)/tagweave demo
 
+# Two processes of one thread each: much of the time goes into waiting for servers and commands.
 test: setup
-	$(BIN)/pytest
+	TAGWEAVE_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
