@@ -83,12 +83,13 @@ class LabelAudit:
             "suspects": [asdict(suspect) for suspect in self.suspects],
         }  # fmt: skip
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write the suspects as a table (``.csv``) or all as JSON (``.json``).
 
         Raises:
             InputError: another ending.
         """
+        path = Path(path)
         require_ending(path)
         if path.suffix == ".json":
             write_json(path, self.to_json())

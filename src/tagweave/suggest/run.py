@@ -67,7 +67,7 @@ class Suggestions:
             "near_duplicates_passed_over": self.duplicates, "images": [asdict(image) for image in self.images],
         }  # fmt: skip
 
-    def write(self, path: Path, with_given: bool = False) -> Path:
+    def write(self, path: str | Path, with_given: bool = False) -> Path:
         """Write a label file to fill in, and the reasons as JSON beside it; return the place of the JSON.
 
         One row per suggested image and one column per label: 1, 0, and blank for unknown, which is what stays blank
@@ -77,6 +77,7 @@ class Suggestions:
         Raises:
             InputError: see ``require_place``.
         """
+        path = Path(path)
         require_place(path)
         labelled = np.flatnonzero(self.labels.labelled) if with_given else self.rows[:0]
         rows = np.concatenate([self.rows, np.setdiff1d(labelled, self.rows)])
