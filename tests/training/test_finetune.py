@@ -80,6 +80,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["bce", "weighted_bce"])
 def test_two_processes_give_what_one_gives(loss: str, pictures_at: Path, tmp_path: Path) -> None:
+    from pixel_toys import pictures
+
+    pictures(pictures_at)  # drawn before two processes look for them
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = Path(__file__).with_name("pixel_toys.py")
     code = f"import runpy, sys; sys.path[:0] = {sys.path!r}; runpy.run_path({str(script)!r}, run_name='__main__')"
