@@ -237,7 +237,7 @@ PAPER_TRAIN = {
 }  # fmt: skip
 
 # Differences from the defaults.
-# `best`: two backbones side by side, for about three times the time.
+# `best`: two backbones side by side: a larger cache and more time for better features.
 # `paper`: VGG-16-BN at 448 px with all positions of its stages, two further convolutions, F of 3 x 512. Needs VGG's
 # published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. Propagation reads the maps
 # of the untrained backbone, 10 MB an image in the cache; encoder.map_side=28 makes that 2 MB.
