@@ -179,10 +179,11 @@ class TrainConfig(Section):
         "bce", description="over known cells; weighted_bce: by the batch's positives and negatives (eq. 9)"
     )
     auxiliary: float = Field(0.05, ge=0, description="weight of the per-stage classifiers' loss")
-    targets: Literal["soft", "decided", "labelled", "lp_deepssl", "cap", "dicap"] = Field(
+    targets: Literal["soft", "decided", "labelled", "lp_deepssl", "cap", "dicap", "fixmatch"] = Field(
         "soft",
         description="soft: calibrated probabilities; decided: accepted cells only; labelled: no propagation; "
-        "lp_deepssl, cap, dicap: pseudo-labels of these systems",
+        "lp_deepssl, cap, dicap: pseudo-labels of these systems; fixmatch: finetune only, what the network is sure of "
+        "teaches it about a changed view",
     )
     labelled_share: float = Field(0.25, ge=0, lt=1, description="least share of labelled images in an epoch")
     patience: int = Field(5, ge=1, description="epochs without a better validation mAP before the stop")
@@ -204,6 +205,16 @@ class TrainConfig(Section):
     network_share: float = Field(
         0.5, ge=0, le=1, description="of the network in the classifier; the rest is what propagation says"
     )
+
+    @model_validator(mode="after")
+    def _views_have_pixels(self) -> TrainConfig:
+        if self.targets == "fixmatch" and self.regime == "frozen":
+            raise ValueError(
+                "expected regime finetune with targets fixmatch, which compares two views of an image's pixels, but "
+                "got regime frozen, where the maps of one view are computed once; set train.regime=finetune, or "
+                "train.targets=soft, lp_deepssl, cap or dicap"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rounds_are_read(self) -> TrainConfig:

@@ -13,7 +13,8 @@ from tagweave.errors import InputError
 OURS = "mscnn_lce"
 DEFAULT = "default"
 LABELLED = "labelled"
-PLAIN_TARGETS = ("soft", "decided", LABELLED)  # every other value of train.targets is a published policy
+PLAIN_TARGETS = ("soft", "decided", LABELLED)
+PIXEL_TARGETS = ("fixmatch",)  # need the pixels; the tables train on maps computed once
 POLICY_HEAD = "asl_linear"  # what the published policies train: a linear layer with the asymmetric loss
 
 
@@ -51,8 +52,9 @@ def changed(config: Config, seed: int, **sections: dict[str, Any]) -> Config:
 
 
 def policies() -> tuple[str, ...]:
-    """Return the published ways to use unlabelled images."""
-    return tuple(name for name in get_args(TrainConfig.model_fields["targets"].annotation) if name not in PLAIN_TARGETS)
+    """Return the published ways to use unlabelled images on frozen maps."""
+    others = (*PLAIN_TARGETS, *PIXEL_TARGETS)
+    return tuple(name for name in get_args(TrainConfig.model_fields["targets"].annotation) if name not in others)
 
 
 def parse_contenders(text: str, unlabelled: bool) -> tuple[Contender, ...]:

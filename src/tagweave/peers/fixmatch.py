@@ -1,32 +1,27 @@
-"""FixMatch: what a network says of a mildly changed image teaches it about the strongly changed one.
+"""FixMatch: what a network is sure of on a mildly changed image teaches it about the strongly changed one.
 
 Source: Sohn et al. 2020, "FixMatch: simplifying semi-supervised learning with consistency and confidence", NeurIPS; for
-several labels one threshold above and one below, as the multi-label baselines of CAP have it.
+several labels one threshold above and one below, as the multi-label baselines of CAP have it. The loss over both views
+is ``training.consistency``, the strong view's changes are ``training.distortion``.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from tagweave.model.losses import Loss, bce
+SURE = 0.95  # of a probability, or of one minus it: the paper's threshold
 
 
-def fixmatch(
-    weak: Tensor, strong: Tensor, known: Tensor, loss: Loss = bce, above: float = 0.95, below: float = 0.05
-) -> Tensor:
-    """Return the loss of the strong view against the labels that the weak view is sure of.
+def sure_cells(logits: Tensor, unknown: Tensor, sure: float = SURE) -> tuple[Tensor, Tensor]:
+    """Return targets t (B, C) and which cells (B, C) have one: t = [p >= sure] where p >= sure or p <= 1 - sure.
 
-    With p = sigmoid(weak), held fixed: t = 1 where p >= above, t = 0 where p <= below, no target between; the mean of
-    loss(strong, t) over the cells that nobody labelled and that have one, 0 where there is none.
+    p = sigmoid(logits), held fixed.
 
     Args:
-        weak, strong: logits (B, C) of two views of the same images.
-        known: (B, C) bool; known cells are left to their labels.
-        above, below: of the probability.
+        logits: (B, C) of the weak views.
+        unknown: (B, C) bool; no other cell gets a target.
+        sure: in (0.5, 1].
     """
-    with torch.no_grad():
-        probability = weak.float().sigmoid()
-        target = (probability >= above).float()
-        sure = ((probability >= above) | (probability <= below)) & ~known
-    return loss(strong, target, sure.float())
+    probability = logits.detach().float().sigmoid()
+    present, absent = probability >= sure, probability <= 1 - sure
+    return present.float(), (present | absent) & unknown

@@ -38,11 +38,13 @@ def build_end_to_end(job: Job, head: nn.Module) -> tuple[EndToEnd, int]:
     return network, encoder.preprocessing.size
 
 
-def pixels_of(manifest: Manifest, rows: NDArray[np.int64], size: int, augment: str) -> PixelSource:
-    """Return the files of some rows as pixels (size, size, 3)."""
+def pixels_of(
+    manifest: Manifest, rows: NDArray[np.int64], size: int, augment: str, strong: bool = False
+) -> PixelSource:
+    """Return the files of some rows as pixels (size, size, 3), to train on in two views where ``strong``."""
     from tagweave.training.pixels import PixelSource
 
-    return PixelSource(tuple(manifest.file(row) for row in rows), size, augment)
+    return PixelSource(tuple(manifest.file(row) for row in rows), size, augment, strong=strong)
 
 
 def keep_trunk(job: Job, network: nn.Module, folder: Path) -> Encoder:

@@ -147,4 +147,5 @@ def _network(job: Job, head: nn.Module, images: Images) -> tuple[nn.Module, Call
     if job.config.train.regime == "frozen":
         return head, images.maps
     network, size = build_end_to_end(job, head)
-    return network, lambda rows: pixels_of(images.manifest, rows, size, job.config.train.augment)
+    config = job.config.train
+    return network, lambda rows: pixels_of(images.manifest, rows, size, config.augment, config.targets == "fixmatch")

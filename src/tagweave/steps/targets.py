@@ -48,20 +48,27 @@ def training_set(
     else:
         targets, trusted = given.values.astype(np.float32), given.known
     weights = np.where(given.known, 1.0, np.maximum(probabilities, 1 - probabilities) if kind == "decided" else 1.0)
-    return _assembled(targets, np.where(trusted, weights, 0.0), pool, hidden, given, manifest, read)
+    unknown = ~given.known if kind == "fixmatch" else None
+    return _assembled(targets, np.where(trusted, weights, 0.0), pool, hidden, given, manifest, read, unknown)
 
 
 def _assembled(
     targets: NDArray[np.floating], weights: NDArray[np.floating], pool: NDArray[np.int64], hidden: NDArray[np.int64],
-    given: LabelMatrix, manifest: Manifest, read: Read,
+    given: LabelMatrix, manifest: Manifest, read: Read, unknown: NDArray[np.bool_] | None = None,
 ) -> TrainingSet:  # fmt: skip
     """Return the pool's images that are not hidden and have a cell to learn from; known cells as they are known.
+
+    Args:
+        unknown: cells (n, C) of the pool that the network fills in by itself, where it does.
 
     Raises:
         InputError: there are none.
     """
-    weights = np.where(given.positives == 0, 0.0, weights)  # without a known positive nothing can be learned
-    use = np.flatnonzero(~np.isin(pool, hidden) & (weights > 0).any(axis=1))
+    can_learn = given.positives > 0
+    weights = np.where(can_learn, weights, 0.0)
+    unknown = unknown if unknown is None else unknown & can_learn
+    cells = weights > 0 if unknown is None else (weights > 0) | unknown
+    use = np.flatnonzero(~np.isin(pool, hidden) & cells.any(axis=1))
     if not len(use):
         raise InputError(
             f"Expected a labelled image with a known positive label to train on, but got none among {len(pool):,} "
@@ -74,4 +81,5 @@ def _assembled(
         weights=weights[use].astype(np.float32),
         labelled=given.labelled[use],
         names=tuple(manifest.paths[row] for row in rows),
+        unknown=unknown if unknown is None else unknown[use],
     )

@@ -59,6 +59,7 @@ class TrainingSet:
         weights: w (n, C) float32; 0 marks an unknown cell.
         labelled: (n,) whether a person labelled the image.
         names: n names, for messages.
+        unknown: (n, C) cells that the network fills in by itself while it learns; None: there are none.
     """
 
     source: Source
@@ -66,6 +67,7 @@ class TrainingSet:
     weights: NDArray[np.float32]
     labelled: NDArray[np.bool_]
     names: tuple[str, ...]
+    unknown: NDArray[np.bool_] | None = None
 
 
 def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from tagweave.errors import ImageError, InputError
 from tagweave.threads import available_threads
 from tagweave.training.augment import SCALES, augmented
 from tagweave.training.batches import Inputs
+from tagweave.training.distortion import distorted
 
 
 @dataclass(frozen=True)
@@ -22,25 +23,30 @@ class PixelSource:
 
     Attributes:
         size: side in pixels. augment: ``none``, ``flip`` or ``crop``; only where a draw is given.
+        strong: a draw gives a second view too, the first one ``distorted``.
     """
 
     files: tuple[Path, ...]
     size: int
     augment: str = "none"
     readers: int = field(default_factory=available_threads)
+    strong: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
 
     def read(self, rows: NDArray[np.int64], draws: NDArray[np.int64] | None = None) -> Inputs:
-        """Return pixels (B, size, size, 3) uint8.
+        """Return pixels (B, size, size, 3) uint8, or two views of them.
 
         Raises:
             InputError: a file can no longer be read.
         """
         drawn = [None] * len(rows) if draws is None else list(draws)
         images = [self._load(self.files[row], draw) for row, draw in zip(rows, drawn, strict=True)]
-        return (torch.from_numpy(np.stack(images)),)
+        views = [images]
+        if self.strong and draws is not None:
+            views.append([distorted(image, draw) for image, draw in zip(images, draws, strict=True)])
+        return tuple(torch.from_numpy(np.stack(view)) for view in views)
 
     def _load(self, file: Path, draw: NDArray[np.int64] | None) -> NDArray[np.uint8]:
         cut = draw is not None and self.augment == "crop"

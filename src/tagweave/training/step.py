@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tagweave.config import TrainConfig
 from tagweave.model.losses import build_loss
 from tagweave.training.batches import Inputs, TrainingSet
+from tagweave.training.consistency import Consistency, per_image
 from tagweave.training.objective import Objective, balanced_cells, shares
 from tagweave.training.ranks import Ranks
 from tagweave.training.state import State
@@ -27,7 +28,8 @@ class Stepper:
     Attributes:
         objective: compiled and joined over the processes where that is wanted.
         parts: a process's share of a batch is computed in so many parts, which add up to the whole batch's mean.
-        by_images: parts count by their images, not by known cells: for heads with an objective of their own.
+        by_images: parts count by their images, not by known cells: for heads with an objective of their own, and where
+            the network fills in unknown cells.
         balanced: the whole batch's balance of positives goes into its cells before it is cut.
     """
 
@@ -55,20 +57,27 @@ class Stepper:
             inputs: of each of ``places``. rows: of the whole batch, in ``data``.
         """
         places = self.places(len(rows))
-        targets, weights = torch.from_numpy(data.targets[rows]), torch.from_numpy(data.weights[rows])
+        cells = self._cells(data, rows)
         portions = shares(data.weights[rows], places, self.by_images) if self.ranks.rank < len(rows) else [0.0]
-        if self.balanced:
-            targets, weights = balanced_cells(targets, weights)
         loss = torch.zeros((), device=self.device)
         for number, (given, part, portion) in enumerate(zip(inputs, places, portions, strict=True)):
             is_last = number + 1 == len(places)
             with nullcontext() if is_last else self.ranks.unsynchronised(self.objective):
-                value = self.objective(*move((given, targets[part], weights[part]), self.device))
+                value = self.objective(*move((given, *(each[part] for each in cells)), self.device))
                 if self.parts > 1 or self.ranks.world > 1:
                     value = value * (portion * self.ranks.world)
                 state.scaler.scale(value).backward()
             loss = loss + value.detach()
         return self.ranks.mean(loss)
+
+    def _cells(self, data: TrainingSet, rows: NDArray[np.int64]) -> tuple[Tensor, ...]:
+        """Return targets and weights of a batch, and where the network fills in unknown cells the weights of those."""
+        targets, weights = torch.from_numpy(data.targets[rows]), torch.from_numpy(data.weights[rows])
+        if self.balanced:
+            targets, weights = balanced_cells(targets, weights)
+        if data.unknown is None:
+            return targets, weights
+        return targets, per_image(weights), per_image(torch.from_numpy(data.unknown[rows]).float())
 
 
 def build_stepper(network: nn.Module, config: TrainConfig, device: torch.device, ranks: Ranks) -> Stepper:
@@ -77,13 +86,14 @@ def build_stepper(network: nn.Module, config: TrainConfig, device: torch.device,
     Raises:
         InputError: the settings do not go together with the backbone or the processes.
     """
-    balanced = config.loss == "weighted_bce" and (config.accumulate > 1 or ranks.world > 1)
+    fills_in = config.targets == "fixmatch"  # their balance is not known before
+    balanced = config.loss == "weighted_bce" and (config.accumulate > 1 or ranks.world > 1 or fills_in)
     objective = Objective(network, build_loss("bce" if balanced else config.loss), config.auxiliary)
-    by_images = objective.is_own
-    wrapped = ranks.wrap(objective, device)
+    wrapped = ranks.wrap(Consistency(objective) if fills_in else objective, device)
     if config.compile:
         wrapped = torch.compile(wrapped)  # type: ignore[assignment]
-    return Stepper(wrapped, device, ranks, config.accumulate, by_images, balanced and not by_images)
+    own = objective.is_own
+    return Stepper(wrapped, device, ranks, config.accumulate, own or fills_in, balanced and not own)
 
 
 def move(content: Any, device: torch.device) -> Any:
