@@ -1,4 +1,4 @@
-"""FixMatch's loss, by loops and by hand."""
+"""Which cells FixMatch is sure of, by hand and by loops."""
 
 from __future__ import annotations
 
@@ -7,50 +7,30 @@ import math
 import pytest
 import torch
 
-from tagweave.model.losses import asymmetric
-from tagweave.peers.fixmatch import fixmatch
+from tagweave.peers.fixmatch import sure_cells
 
 
-def views(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    random = torch.Generator().manual_seed(seed)
-    weak = 5 * torch.randn(6, 4, generator=random)
-    strong = torch.randn(6, 4, generator=random)
-    return weak.requires_grad_(), strong.requires_grad_(), torch.rand(6, 4, generator=random) < 0.3
+def test_both_thresholds_by_hand() -> None:
+    logits = torch.tensor([[3.0, 2.9, 0.0, -2.9, -3.0]])  # log(0.95 / 0.05) = 2.944
+    targets, sure = sure_cells(logits, torch.ones(1, 5, dtype=torch.bool))
+    assert sure.tolist() == [[True, False, False, False, True]]
+    assert targets.tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_loss_by_loops(seed: int) -> None:
-    weak, strong, known = views(seed)
-    total, cells = 0.0, 0
+def test_only_unknown_cells_are_filled_in(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    logits = (3 * torch.randn(6, 4, generator=random)).requires_grad_()
+    unknown = torch.rand(6, 4, generator=random) < 0.6
+    targets, sure = sure_cells(logits, unknown, sure=0.8)
+    assert not targets.requires_grad
     for i in range(6):
         for c in range(4):
-            p, q = 1 / (1 + math.exp(-weak[i, c].item())), 1 / (1 + math.exp(-strong[i, c].item()))
-            if not known[i, c] and (p >= 0.9 or p <= 0.2):
-                total, cells = total - math.log(q if p >= 0.9 else 1 - q), cells + 1
-    assert fixmatch(weak, strong, known, above=0.9, below=0.2).item() == pytest.approx(total / cells, abs=1e-5)
+            p = 1 / (1 + math.exp(-logits[i, c].item()))
+            assert sure[i, c].item() == (bool(unknown[i, c]) and max(p, 1 - p) >= 0.8)
+            assert targets[i, c].item() == float(p >= 0.8)
 
 
-def test_only_the_strong_view_learns_and_only_where_the_weak_one_is_sure() -> None:
-    weak, strong, known = views()
-    fixmatch(weak, strong, known).backward()
-    p = weak.sigmoid()
-    sure = ((p >= 0.95) | (p <= 0.05)) & ~known
-    assert weak.grad is None
-    assert strong.grad is not None
-    assert ((strong.grad != 0) == sure).all()
-    assert (strong.grad[sure & (p > 0.5)] < 0).all()
-
-
-def test_without_a_sure_cell_there_is_nothing_to_learn() -> None:
-    value = fixmatch(torch.zeros(2, 3), torch.ones(2, 3, requires_grad=True), torch.zeros(2, 3, dtype=torch.bool))
-    value.backward()
-    assert value.item() == 0.0
-    assert fixmatch(torch.full((2, 3), 9.0), torch.ones(2, 3), torch.ones(2, 3, dtype=torch.bool)).item() == 0.0
-
-
-def test_any_loss_will_do() -> None:
-    weak, strong, known = views()
-    p = weak.sigmoid()
-    sure = (((p >= 0.95) | (p <= 0.05)) & ~known).float()
-    expected = asymmetric(strong, (p > 0.5).float(), sure)
-    assert torch.equal(fixmatch(weak, strong, known, loss=asymmetric), expected)
+def test_half_precision_is_widened_first() -> None:
+    logits = torch.tensor([[2.9453125]], dtype=torch.bfloat16)  # p = 0.9501, which bfloat16 would round to 0.949
+    assert sure_cells(logits, torch.ones(1, 1, dtype=torch.bool))[1].item() == (logits.float().sigmoid() >= 0.95).item()

@@ -38,12 +38,16 @@ def pictures(folder: Path) -> tuple[PixelSource, LabelMatrix]:
 
 
 def small_network(source: PixelSource, labels: LabelMatrix, **options: Any) -> EndToEnd:
-    """Build a trunk and a head, always the same; dropout is 0 unless ``dropout`` says otherwise."""
+    """Build a trunk and a head, always the same; dropout is 0 unless ``dropout`` says otherwise.
+
+    ``rate``: at which every label starts, its own when absent.
+    """
     encoder = small_encoder()
     torch.manual_seed(0)
-    dropout = options.pop("dropout", 0.0)
+    dropout, rate = options.pop("dropout", 0.0), options.pop("rate", None)
+    rates = labels.rates() if rate is None else np.full(len(NAMES), rate)
     small: dict[str, Any] = {"width": 16, "m": 16, "g": 2, "gcn_widths": (8, 8)}
-    facts = LabelFacts(conditional_probability(labels), labels.rates(), np.eye(len(NAMES), dtype=np.float32))
+    facts = LabelFacts(conditional_probability(labels), rates, np.eye(len(NAMES), dtype=np.float32))
     with torch.inference_mode():
         records = encoder.module(source.read(np.arange(len(source)))[0]).numpy()
     maps, features = encoder.layout.split(records)
@@ -66,14 +70,19 @@ def settings(**changes: Any) -> TrainConfig:
 def train_small(
     pictures_at: Path, folder: Path, ranks: Ranks = ALONE, options: dict[str, Any] | None = None, **changes: Any
 ) -> EndToEnd:
-    """Train the small network on the first pictures; the others choose."""
+    """Train the small network on the first pictures; the others choose.
+
+    By FixMatch every third picture has no label and another third half of them.
+    """
     source, labels = pictures(pictures_at)
     network = small_network(source, labels, **{"dropout": 0.2, **(options or {})})
-    rows = np.arange(TRAINED)
+    known, fills_in = np.ones((TRAINED, len(NAMES)), dtype=bool), changes.get("targets") == "fixmatch"
+    if fills_in:
+        known[::3], known[1::3, ::2] = False, False
     data = TrainingSet(
-        PixelSource(source.files[:TRAINED], SIDE, "crop", 2), labels.values[rows].astype(np.float32),
-        np.ones((TRAINED, len(NAMES)), np.float32), np.ones(TRAINED, dtype=bool),
-        tuple(file.name for file in source.files[:TRAINED]),
+        PixelSource(source.files[:TRAINED], SIDE, "crop", 2, fills_in), (labels.values[:TRAINED] & known).astype("f4"),
+        known.astype(np.float32), known.any(axis=1), tuple(file.name for file in source.files[:TRAINED]),
+        ~known if fills_in else None,
     )  # fmt: skip
     rest = Validation(PixelSource(source.files[TRAINED:], SIDE), labels.take(np.arange(TRAINED, IMAGES)))
     torch.set_num_threads(1)
@@ -81,10 +90,11 @@ def train_small(
     return network
 
 
-if __name__ == "__main__":  # as torchrun starts it: pictures, folder of the results
+if __name__ == "__main__":  # as torchrun starts it: pictures, folder of the results, options and changes as JSON
+    import json
     import sys
 
     from tagweave.training.ranks import join_ranks
 
     with join_ranks("cpu") as joined:
-        train_small(Path(sys.argv[1]), Path(sys.argv[2]), joined, {"dropout": 0.0}, loss=sys.argv[3])
+        train_small(Path(sys.argv[1]), Path(sys.argv[2]), joined, json.loads(sys.argv[3]), **json.loads(sys.argv[4]))
