@@ -110,6 +110,12 @@ def problems_of(**arguments: object) -> tuple[str, ...]:
         ({"train": {"labelled_share": 1}}, "train.labelled_share: input should be less than 1, but got 1."),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, but got -1."),
         ({"model": {"m": 9, "g": 2}}, "model: expected g to divide m, but got g 2 and m 9."),
+        (
+            {"train": {"targets": "fixmatch"}},
+            "train: expected regime finetune with targets fixmatch, which compares two views of an image's pixels, but "
+            "got regime frozen, where the maps of one view are computed once; set train.regime=finetune, or "
+            "train.targets=soft, lp_deepssl, cap or dicap.",
+        ),
     ],
 )
 def test_errors_name_key_and_way_out(arguments: dict[str, object], problem: str) -> None:

@@ -127,6 +127,7 @@ def test_a_bare_head_learns_from_given_labels_and_stands_alone() -> None:
     [
         ("mscnn_lca", "did you mean 'mscnn_lce'?"),
         ("mscnn_lce+sotf", "Expected +TARGETS among soft, decided, labelled"),
+        ("mscnn_lce+fixmatch", "Expected +TARGETS among soft, decided, labelled, lp_deepssl, cap, dicap, but got"),
         (" , ", "Expected heads among all, mscnn_lce"),
     ],
 )

@@ -39,7 +39,7 @@ def groups(images: int = 200, labelled: int = 40) -> tuple[np.ndarray, LabelMatr
 
 def test_the_configuration_knows_every_policy() -> None:
     choices = get_args(TrainConfig.model_fields["targets"].annotation)
-    assert set(choices) == {"soft", "decided", "labelled", *POLICIES}
+    assert set(choices) == {"soft", "decided", "labelled", "fixmatch", *POLICIES}
 
 
 @policies

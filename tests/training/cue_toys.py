@@ -1,4 +1,4 @@
-"""Two cues for each label: labelled show the first, unlabelled ones both, others the second.
+"""Pictures with two cues for each label: labelled ones show the first, unlabelled ones both, others the second.
 
 Who learns from the labelled pictures alone cannot know the second cue.
 """
