@@ -329,6 +329,16 @@ def test_a_backbone_that_is_trained_along_travels_with_the_run(drawn: Drawn, tmp
     assert read_json(moved.folder / "model" / "model.json")["encoder"]["weights"] == "encoder.safetensors"
 
 
+@pytest.mark.slow
+def test_a_run_learns_from_views_of_unlabelled_images(drawn: Drawn, tmp_path: Path) -> None:
+    train = {"regime": "finetune", "targets": "fixmatch", "epochs": 2, "batch": 16}
+    run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", encoder=SMALL, train=train)
+    facts = read_json(run.folder / "steps" / "train.json")
+    manifest = Manifest.load(run.folder / "manifest.parquet")
+    assert facts["images"] == (manifest.splits != "test").sum()  # the unlabelled ones too
+    assert read_json(run.folder / "metrics.json")["splits"]["test"]["systems"]["classifier"]["mAP"] > 0
+
+
 def test_weights_from_a_file_travel_with_the_run(drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import timm
     import torch
