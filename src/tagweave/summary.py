@@ -17,7 +17,7 @@ SYSTEMS = {
     "network": "network",
     "classifier": "network with propagation",
 }
-ALONE = "the network alone"  # the classifier, where propagation has no say in it
+ALONE = "classifier: the network alone"  # where propagation has no say in it
 SHOWN_LABELS = 30  # more are left to the report
 
 
