@@ -121,6 +121,7 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     """Train a network with the labels of ``hidden`` unseen; they choose the epoch where there are any."""
     from tagweave.steps.policies import policy_over
     from tagweave.steps.targets import training_set
+    from tagweave.training.batches import lengthened
     from tagweave.training.loop import Validation
     from tagweave.training.loop import train as run_training
     from tagweave.training.ranks import current
@@ -130,7 +131,9 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     network, read = _network(job, head, images)
     policy = policy_over(images.source, config.targets, job.config.seed)
     data = training_set(propagated, config, images.manifest, images.labels, read, hidden, policy)
-    title = " ".join(["train" if task.stage == "choice" else "train again", *([f"{number}"] if number > 1 else [])])
+    if config.regime == "frozen":
+        config = lengthened(config, int(data.labelled.sum()), int((~data.labelled).sum()))
+    title = " ".join(["train" if task.stage == "choice" else "train all", *([f"{number}"] if number > 1 else [])])
     with _reporting(job, title, folder.name) as report:
         history = run_training(
             network, data, Validation(read(hidden), images.labels.take(hidden)), config, seed=job.config.seed,

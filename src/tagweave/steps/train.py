@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.runs import atomic, read_json
+from tagweave.steps.beside import choose, choosing_beside, pays
 from tagweave.steps.collection import Images, open_images
 from tagweave.steps.finetuned import TRUNK, put_beside_model, put_given_beside_model
 from tagweave.steps.fitting import Fit, Task, fit
@@ -71,10 +72,16 @@ def fit_both(job: Job, key: str, images: Images) -> tuple[Fit, Fit]:
     from tagweave.threads import limit_threads
 
     limit_threads("torch")
-    val = images.labelled("val")
-    choice = fit(job, Task("choice", key, val), images)
-    again = len(val) and job.config.train.refit
-    return choice, fit(job, Task("final", key, val[:0]), images) if again else choice
+    choice = choose(job, key, images)
+    if not (len(choice.hidden) and job.config.train.refit):
+        fitted = fit(job, choice, images)
+        return fitted, fitted
+    final = Task("final", key, choice.hidden[:0])
+    if pays(job, images):
+        with choosing_beside(job, key):
+            fitted = fit(job, final, images)
+        return fit(job, choice, images), fitted
+    return fit(job, choice, images), fit(job, final, images)
 
 
 def _joined(job: Job, fitted: Fit, calibration: Calibration) -> nn.Module:

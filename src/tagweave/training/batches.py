@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tagweave.encoders.backbones import Layout
+from tagweave.config import TrainConfig
 from tagweave.encoders.cache import RecordCache
 
 Inputs = tuple[Any, ...]
@@ -104,6 +105,16 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
 def epoch_length(labelled: int, others: int, share: float) -> int:
     """Return how many images an epoch has, labelled ones repeated until they make up ``share``."""
     return others + (max(labelled, round(share * others / (1.0 - share))) if labelled else 0)
+
+
+def lengthened(config: TrainConfig, labelled: int, others: int) -> TrainConfig:
+    """Return ``config`` with as many epochs as give its least number of updates, the patience in proportion.
+
+    A few hundred images make a handful of updates an epoch, too few for labels with few positives to be learned.
+    """
+    an_epoch = -(-epoch_length(labelled, others, config.labelled_share) // config.batch)
+    epochs = max(config.epochs, -(-config.updates // max(an_epoch, 1)))
+    return config.model_copy(update={"epochs": epochs, "patience": -(-config.patience * epochs // config.epochs)})
 
 
 def batches(source: Source, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:
