@@ -21,6 +21,8 @@ RIDGE = 1e-3  # precision that keeps the Newton systems regular where the scores
 FLATTEST = 1e-3  # least global slope per standard deviation of the scores: the order is kept even where it misleads
 ITERATIONS = 500  # ten do; nearly separable scores almost without a prior take hundreds
 TOLERANCE = 1e-7  # largest last step in (log slope, offset) of standardised scores
+CALIBRATION_SHRINK = 5.0  # positives at which a label's own map weighs as much as the common one
+THRESHOLD_SHRINK = 10.0  # and its own threshold: the F1 of few positives jumps more than a likelihood
 KNOT_POSITIVES = 20  # that a knot of the curve should rest on
 MOST_KNOTS = 25
 
@@ -92,7 +94,7 @@ class Curve:
         return mapped
 
 
-def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = 5.0) -> Calibration:
+def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = CALIBRATION_SHRINK) -> Calibration:
     """Fit hierarchical Platt scaling: a map per label, drawn to one global map the more the fewer its positives.
 
     Global map (α, b): maximum likelihood of p = sigmoid(e^α z + b) over all known cells, z standardised by their mean
@@ -187,7 +189,7 @@ def cross_fit(
     return mapped
 
 
-def tune_thresholds(probabilities: NDArray[Any], labels: LabelMatrix, shrink: float = 10.0) -> Floats:
+def tune_thresholds(probabilities: NDArray[Any], labels: LabelMatrix, shrink: float = THRESHOLD_SHRINK) -> Floats:
     """Return each label's threshold (C,) of best F1 on known cells, drawn to the global one when positives are few.
 
     t_c = w own_c + (1 - w) global, w = n+_c / (n+_c + shrink), for the rule p >= t. ``own`` maximises the label's F1,
