@@ -105,6 +105,14 @@ def test_tried_shares_stand_with_their_figures_and_the_chosen_one_is_marked(run:
     assert "in 5 folds" in text
     assert "Ridge penalty 0.3 Chosen: least squared error" in text
     assert "Tried: 0.1, 0.3, 1, 3, 10." in text
+    assert "as the last table shows. Ridge has the rest." in text
+
+
+def test_a_graph_without_a_share_is_said_to_be_without_one(tmp_path: Path) -> None:
+    def change(metrics: dict[str, Any]) -> None:
+        metrics["propagation"]["graph_share"] = 0.0
+
+    assert "as the last table shows. Propagation is ridge alone." in said(changed(tmp_path, change))
 
 
 def test_what_was_set_is_not_called_chosen(run: Path) -> None:
@@ -143,7 +151,7 @@ def test_labels_are_sorted_by_the_positives_that_calibrated_them(tmp_path: Path)
     assert (
         "2 labels had no positive there and follow the common curve and threshold alone: aeroplane , tv_monitor" in text
     )
-    assert "2 labels had so few that the common curve weighs more than their own: bicycle , bird ." in text
+    assert "2 labels had so few positives there that the common curve outweighs their own: bicycle , bird ." in text
 
 
 def test_without_a_validation_positive_nothing_was_chosen_on_it(tmp_path: Path) -> None:
