@@ -22,7 +22,7 @@ FLATTEST = 1e-3  # least global slope per standard deviation of the scores: the 
 ITERATIONS = 500  # ten do; nearly separable scores almost without a prior take hundreds
 TOLERANCE = 1e-7  # largest last step in (log slope, offset) of standardised scores
 CALIBRATION_SHRINK = 5.0  # positives at which a label's own map weighs as much as the common one
-THRESHOLD_SHRINK = 10.0  # and its own threshold: the F1 of few positives jumps more than a likelihood
+THRESHOLD_SHRINK = 10.0  # positives at which its own threshold weighs as much as the common one
 KNOT_POSITIVES = 20  # that a knot of the curve should rest on
 MOST_KNOTS = 25
 
@@ -89,6 +89,7 @@ class Curve:
         for rows in blocks_of(*mapped.shape) if len(self.claimed) else ():
             odds = logit(mapped[rows])
             inner = np.clip(odds, self.claimed[0], self.claimed[-1])
+            # Slope 1 beyond the knots: nothing was counted there, so a claim is moved as far as the last knot was.
             beyond = np.subtract(odds, inner, out=np.zeros_like(odds), where=odds != inner)
             mapped[rows] = expit(np.interp(inner, self.claimed, self.found) + beyond)
         return mapped

@@ -162,6 +162,8 @@ def _cross_fit(
     by_graph = np.tile(labels.rates(), (len(rows), 1))
     if folds < 2:
         return by_graph, by_graph if teacher is not None else None
+    # The same folds for both: one image left out at a time lowers the rate of a label of few positives just there,
+    # so that ridge looks worse than it is.
     fold = stratified_split(seen, [1.0 / folds] * folds, seed)
     for number in np.unique(fold):
         hidden = fold == number
