@@ -239,8 +239,8 @@ PAPER_TRAIN = {
 # Differences from the defaults.
 # `best`: two backbones side by side: a larger cache and more time for better features.
 # `paper`: VGG-16-BN at 448 px with all positions of its stages, two further convolutions, F of 3 x 512. Needs VGG's
-# published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. Propagation reads the maps
-# of the untrained backbone, 10 MB an image in the cache; encoder.map_side=28 makes that 2 MB.
+# published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. The cache holds the pooled
+# features of the untrained backbone, 4 KB an image; with train.regime=frozen also its maps, 10 MB an image.
 # `paper-frozen`: the paper's propagation, widths and losses on the installed default encoder, for a CPU; its rate is
 # higher because only the head learns.
 PRESETS: dict[str, dict[str, Any]] = {

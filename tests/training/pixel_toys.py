@@ -48,7 +48,7 @@ def small_network(source: PixelSource, labels: LabelMatrix, **options: Any) -> E
         records = encoder.module(source.read(np.arange(len(source)))[0]).numpy()
     maps, features = encoder.layout.split(records)
     inputs = HeadInputs.measure(
-        encoder.layout, facts, [torch.from_numpy(stage.copy()) for stage in maps],
+        encoder.layout, facts, [[torch.from_numpy(stage.copy()) for stage in maps]],
         torch.from_numpy(features.mean(axis=0)),
     )  # fmt: skip
     head = build_mscnn_lce(ModelConfig(**small, dropout=dropout, fusion_dropout=dropout), inputs)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.steps.collection import Images
-from tagweave.steps.finetuned import build_end_to_end, keep_trunk, pixels_of, trained_records
+from tagweave.steps.finetuned import build_end_to_end, encoded, keep_trunk, pixels_of
 from tagweave.steps.head import build_untrained_head
 from tagweave.steps.job import Job
 from tagweave.steps.respread import respread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tagweave.encoders.backbones import Encoder
-    from tagweave.training.batches import MapSource, Source, TrainingSet
+    from tagweave.training.batches import Source, TrainingSet
     from tagweave.training.loop import Report
 
 
@@ -61,11 +61,11 @@ class Fit:
     history: tuple[dict[str, Any], ...]
     rounds: tuple[dict[str, Any], ...] = ()
 
-    def records(self, job: Job, images: Images, rows: NDArray[np.int64]) -> MapSource:
+    def records(self, images: Images, rows: NDArray[np.int64]) -> Source:
         """Return what the network sees of some rows of the collection."""
         if self.encoder is None:
             return images.maps(rows)
-        return trained_records(job, self.encoder, images.manifest.take(rows))
+        return encoded(images.manifest.take(rows), self.encoder, keep=False)
 
 
 def fit(job: Job, task: Task, images: Images) -> Fit:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tagweave.encoders.backbones import Layout
 from tagweave.encoders.cache import RecordCache
 
 Inputs = tuple[Any, ...]
@@ -19,7 +20,13 @@ Inputs = tuple[Any, ...]
 
 
 class Source(Protocol):
-    """Read what the network sees of n images; ``readers`` batches are read at a time."""
+    """Read what the network sees of n images; ``readers`` batches are read at a time.
+
+    ``batch`` is how many images are scored at once: fewer where their inputs, or what is made of them, are larger.
+    """
+
+    @property
+    def batch(self) -> int: ...
 
     @property
     def readers(self) -> int: ...
@@ -38,15 +45,25 @@ class MapSource:
     cache: RecordCache
     positions: NDArray[np.int64]
     readers: int = 1
+    batch: int = 256
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def read(self, rows: NDArray[np.int64], draws: NDArray[np.int64] | None = None) -> Inputs:
-        """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
-        maps, features = self.cache.layout.split(self.cache.records(self.positions[rows]))
-        # torch widens half precision several times faster than NumPy
-        return [torch.from_numpy(stage).float() for stage in maps], torch.from_numpy(features).float()
+        """Return float32 stage maps and raw features of ``rows``."""
+        return head_inputs(self.cache.layout, self.records(rows))
+
+    def records(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return records (B, map_values + D) as stored."""
+        return self.cache.records(self.positions[rows])
+
+
+def head_inputs(layout: Layout, records: NDArray[np.float16]) -> Inputs:
+    """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
+    maps, features = layout.split(records)
+    # torch widens half precision several times faster than NumPy
+    return [torch.from_numpy(stage).float() for stage in maps], torch.from_numpy(features).float()
 
 
 @dataclass(frozen=True)

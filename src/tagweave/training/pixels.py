@@ -28,6 +28,7 @@ class PixelSource:
     size: int
     augment: str = "none"
     readers: int = field(default_factory=available_threads)
+    batch: int = 32
 
     def __len__(self) -> int:
         return len(self.files)
