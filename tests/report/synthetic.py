@@ -83,7 +83,6 @@ CONFIG = """# how the run was made
 [graph]
 folds = 5
 [train]
-regime = "frozen"
 epochs = 25
 loss = "weighted"
 refit = true

@@ -10,7 +10,7 @@ import numpy as np
 
 from tagweave.calibration import CALIBRATION_SHRINK
 from tagweave.report.artefacts import Artefacts
-from tagweave.report.sections import SYSTEM_NAMES
+from tagweave.report.sections import system_name
 
 # A bootstrap of fewer images is too sure of itself: of three that all systems rank perfectly every draw is perfect.
 FEWEST_IMAGES = 30
@@ -73,7 +73,7 @@ class Choices:
 
     Attributes:
         propagation: ``graph_share``, ``blends``, ``ridge_penalty`` and ``penalties`` of ``metrics.json``.
-        network_share: of the network in the classifier. finetuned: whether the backbone was trained with it.
+        network_share: of the network in the classifier. joined: whether propagation has a say in it.
         uncalibrated: labels without a validation positive. shared: those with some, but so few that the curve common to
             all labels outweighs their own.
     """
@@ -82,7 +82,7 @@ class Choices:
     propagation: dict[str, Any]
     folds: int | None
     network_share: float | None
-    finetuned: bool
+    joined: bool
     epochs: Epochs | None
     uncalibrated: list[str]
     shared: list[str]
@@ -96,11 +96,11 @@ def choices(artefacts: Artefacts) -> Choices:
     main = found["systems"][artefacts.metrics["main"]] if found else {"per_label": []}
     positives = {row["label"]: row["positives"] for row in main["per_label"]}
     return Choices(
-        validation=_validation(found["systems"], artefacts.metrics["main"]) if found else None,
+        validation=_validation(artefacts, found["systems"]) if found else None,
         propagation=artefacts.metrics.get("propagation") or {},
         folds=settings.get("graph", {}).get("folds"),
         network_share=train.get("network_share"),
-        finetuned=train.get("regime") == "finetune",
+        joined=artefacts.metrics.get("joined", True),
         epochs=_epochs(artefacts, train),
         uncalibrated=[name for name, number in positives.items() if number == 0],
         shared=[name for name, number in positives.items() if 0 < number < CALIBRATION_SHRINK],
@@ -115,21 +115,22 @@ def _settings(config: str | None) -> dict[str, Any]:
         return {}
 
 
-def _validation(systems: dict[str, dict[str, Any]], main: str) -> Validation:
-    one = systems[main]
+def _validation(artefacts: Artefacts, systems: dict[str, dict[str, Any]]) -> Validation:
+    main = artefacts.metrics["main"]
+    one, names = systems[main], {key: system_name(artefacts, key) for key in systems}
     few = one["images"] < FEWEST_IMAGES
     gaps = {} if few else {key: system.get("main_ahead") for key, system in systems.items() if key != main}
-    signs = {_name(key): _sign(*gap) for key, gap in gaps.items() if gap}
+    signs = {names[key]: _sign(*gap) for key, gap in gaps.items() if gap}
     return Validation(
         images=one["images"],
         positives=sum(row["positives"] for row in one["per_label"]),
         labels=one["labels_with_positives"],
         labels_10=one["labels_with_10_positives"],
         systems=[
-            Compared(_name(key), system["mAP"], None if few else _pair(system.get("mAP_interval")), system["mAP_10"])
+            Compared(names[key], system["mAP"], None if few else _pair(system.get("mAP_interval")), system["mAP_10"])
             for key, system in systems.items()
         ],
-        main_name=_name(main),
+        main_name=names[main],
         few=few,
         ahead=[name for name, sign in signs.items() if sign > 0],
         level=[name for name, sign in signs.items() if sign == 0],
@@ -140,10 +141,6 @@ def _validation(systems: dict[str, dict[str, Any]], main: str) -> Validation:
 def _sign(low: float, high: float) -> int:
     """Return on which side of 0 an interval lies, 0 where it holds it."""
     return int(np.sign(low)) if low * high > 0 else 0
-
-
-def _name(key: str) -> str:
-    return SYSTEM_NAMES.get(key, key)
 
 
 def _pair(interval: list[float] | None) -> tuple[float, float] | None:
