@@ -156,11 +156,11 @@ def headline(artefacts: Artefacts) -> Headline:
         labels=len(artefacts.names),
         labelled=None if given is None else int((given.labelled & (artefacts.manifest.splits == "train")).sum()),
         main=main,
-        main_name=_system_name(artefacts, artefacts.metrics["main"]),
+        main_name=system_name(artefacts, artefacts.metrics["main"]),
         decisions=main[rule],
         rule=RULES[rule],
         rules=[(words, main[key]) for key, words in RULES.items() if main.get(key)],
-        systems=_compare({_system_name(artefacts, key): system for key, system in measured.items()}, rule),
+        systems=_compare({system_name(artefacts, key): system for key, system in measured.items()}, rule),
     )
 
 
@@ -236,7 +236,7 @@ def reliability(artefacts: Artefacts) -> list[Reliability]:
     Bins without a cell are left out.
     """
     counted = [
-        (_system_name(artefacts, key), system.get("reliability"), system.get("ece"))
+        (system_name(artefacts, key), system.get("reliability"), system.get("ece"))
         for key, system in _systems(artefacts).items()
     ]
     spread = propagation(artefacts) or {}
@@ -311,7 +311,8 @@ def _systems(artefacts: Artefacts) -> dict[str, dict[str, Any]]:
     return systems
 
 
-def _system_name(artefacts: Artefacts, key: str) -> str:
+def system_name(artefacts: Artefacts, key: str) -> str:
+    """Return what a person calls a system of the measures."""
     if key == "classifier" and not artefacts.metrics.get("joined", True):
         return ALONE
     return SYSTEM_NAMES.get(key, key)

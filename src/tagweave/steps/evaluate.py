@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json, write_json
+from tagweave.steps.certainty import intervals
 from tagweave.steps.doubts import Unseen, right_and_wrong, unseen_probabilities, write_doubts
 from tagweave.steps.finetuned import encoded
 from tagweave.steps.job import Job
@@ -82,10 +83,13 @@ def _measure_splits(
         truth = labels.take(rows)
         if truth.positives.any():
             measured = {}
-            for name, scores in {**systems, "classifier": classifier[split]}.items():
-                here = scores[rows].astype(np.float64)
-                measured[name] = measure(here, truth, thresholds if name == "classifier" else None)
-                measured[name]["reliability"] = reliability(here, truth)
+            given = {**systems, "classifier": classifier[split]}
+            here = {name: scores[rows].astype(np.float64) for name, scores in given.items()}
+            for name, scores in here.items():
+                measured[name] = measure(scores, truth, thresholds if name == "classifier" else None)
+                measured[name]["reliability"] = reliability(scores, truth)
+            for name, sure in intervals(here, truth, "classifier").items() if split == "val" else ():
+                measured[name].update(sure)
             splits[split] = {"systems": measured}
     return splits
 

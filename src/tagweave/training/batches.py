@@ -98,6 +98,7 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
     wanted = epoch_length(len(known), others, share) - others
     if wanted > len(known):
         whole, rest = divmod(wanted - len(known), len(known))
+        # Whole copies first, so that no labelled image comes more than once oftener than another.
         rows = np.concatenate([rows, np.tile(known, whole), rng.permutation(known)[:rest]])
     return rng.permutation(rows)
 
