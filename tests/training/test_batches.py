@@ -88,7 +88,7 @@ def test_a_reader_that_is_left_early_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("images", "epochs", "patience"),
-    [(2000, 12, 5), (640, 40, 17), (64, 400, 167), (1, 400, 167)],
+    [(4000, 12, 5), (640, 40, 17), (64, 400, 167), (1, 400, 167)],
 )
 def test_a_small_collection_is_gone_over_more_often(images: int, epochs: int, patience: int) -> None:
     config = TrainConfig(epochs=12, updates=400, batch=64, patience=5)

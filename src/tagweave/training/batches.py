@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tagweave.encoders.backbones import Layout
 from tagweave.config import TrainConfig
+from tagweave.encoders.backbones import Layout
 from tagweave.encoders.cache import RecordCache
 
 Inputs = tuple[Any, ...]
