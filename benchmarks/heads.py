@@ -49,7 +49,7 @@ def measure_head(head: str, labels: int, side: int, repetitions: int) -> dict[st
         rng.standard_normal((labels, WORDS), dtype=np.float32),
     )  # fmt: skip
     maps, feature = [torch.rand(BATCH, *shape) for shape in layout.maps], torch.rand(BATCH, layout.features)
-    network = build_head(ModelConfig(head=head), HeadInputs.measure(layout, facts, maps, feature.mean(dim=0)))
+    network = build_head(ModelConfig(head=head), HeadInputs.measure(layout, facts, [maps], feature.mean(dim=0)))
     network.eval().fold()
     parameters = sum(tensor.numel() for tensor in network.state_dict().values())
     before, seconds = peak_mib(), []

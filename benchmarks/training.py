@@ -74,7 +74,7 @@ def measure_epochs(cache: RecordCache, images: int, labels: int, epochs: int) ->
     vectors = np.random.default_rng(2).standard_normal((labels, WORDS), dtype=np.float32)
     facts = LabelFacts(conditional_probability(truth), truth.rates(), vectors)
     maps, features = source.read(np.arange(min(images, 512)))
-    head = build_mscnn_lce(ModelConfig(), HeadInputs.measure(cache.layout, facts, maps, features.mean(dim=0)))
+    head = build_mscnn_lce(ModelConfig(), HeadInputs.measure(cache.layout, facts, [maps], features.mean(dim=0)))
     data = TrainingSet(
         source, truth.values.astype(np.float32), truth.known.astype(np.float32), truth.labelled,
         tuple(f"image{row}" for row in range(images)),

@@ -21,7 +21,7 @@ NAMES = ("house", "moon", "sea", "tree")
 SETTINGS: dict[str, Any] = {
     "encoder": {"name": "efficientnet_lite0", "size": 64, "map_side": 4},
     "graph": {"features": "average"},  # half as wide, an eighth of the time
-    "train": {"epochs": 3, "batch": 16, "patience": 3},
+    "train": {"epochs": 3, "updates": 0, "batch": 16, "patience": 3},
 }
 
 

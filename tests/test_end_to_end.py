@@ -22,6 +22,7 @@ from tagweave.data.manifest import Manifest
 from tagweave.pipeline import run as run_job
 from tagweave.runs import read_json
 from tagweave.steps.job import Job
+from tagweave.summary import print_measures
 
 
 def assert_same_results(one: Path, other: Path) -> None:
@@ -313,8 +314,25 @@ SMALL = {"name": "mobilenetv3_small_050", "weights": "random"}
 
 
 @pytest.mark.slow
-def test_a_backbone_that_is_trained_along_travels_with_the_run(drawn: Drawn, tmp_path: Path) -> None:
+def test_a_backbone_that_is_trained_along_travels_with_the_run(
+    drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAGWEAVE_CACHE", str(tmp_path / "cache"))
     run = quick_fit(drawn.images, drawn.labels, tmp_path / "run", encoder=SMALL, train={"regime": "finetune"})
+    written = {path.relative_to(tmp_path): path.stat().st_size for path in tmp_path.rglob("*.f16")}
+    assert sorted((path.name, path.parent.name.endswith("-features")) for path in written) == [
+        ("features.f16", True), ("maps.f16", True),
+    ]  # fmt: skip
+    assert [size for path, size in written.items() if path.name == "maps.f16"] == [0]
+    metrics = run.evaluate()
+    assert metrics["joined"] is False
+    for split in metrics["splits"].values():
+        assert split["systems"]["network"]["mAP"] == split["systems"]["classifier"]["mAP"]
+    print_measures(metrics)
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "network with propagation" not in shown
+    assert "alone" in shown
+    assert "Classifier: the network alone" in (run.folder / "report.html").read_text(encoding="utf-8")
     notes = read_json(run.folder / "provenance.json")["notes"]
     assert any(note.startswith("the classifier is the network alone") for note in notes)
     moved = Run((tmp_path / "run").rename(tmp_path / "elsewhere"))
@@ -325,7 +343,7 @@ def test_a_backbone_that_is_trained_along_travels_with_the_run(drawn: Drawn, tmp
     stored = {(row["image"], row["label"]): row["probability"] for row in rows}
     for image, row in zip(scored.images, scored.probabilities, strict=True):
         for label, probability in zip(scored.names, row, strict=True):
-            assert stored[image, label] == pytest.approx(probability, abs=1e-6)
+            assert stored[image, label] == np.float32(probability)
     assert read_json(moved.folder / "model" / "model.json")["encoder"]["weights"] == "encoder.safetensors"
 
 

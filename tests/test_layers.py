@@ -13,8 +13,8 @@ import tagweave
 ROOT = Path(tagweave.__file__).parent
 # From low to high. A module or folder of the package imports from its own layer and from those before it.
 LAYERS = (
-    "errors", "threads", "console", "config", "runs", "trackers", "data", "calibration", "suspicion", "metrics",
-    "encoders", "graph", "model", "peers", "tables", "training", "predict", "report", "summary", "steps",
+    "errors", "threads", "console", "options", "config", "runs", "trackers", "data", "calibration", "suspicion",
+    "metrics", "encoders", "graph", "model", "peers", "tables", "training", "predict", "report", "summary", "steps",
     "suggest", "audit", "image_dataset", "pipeline", "api", "estimator",
     "benchmark", "review", "export", "serve", "seeing", "cli",
 )  # fmt: skip

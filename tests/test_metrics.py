@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from sklearn import metrics as reference
 
 from tagweave.data.labels import LabelMatrix
@@ -18,7 +19,9 @@ from tagweave.metrics import (
     average_precision,
     average_precisions,
     evaluate,
+    mean_average_precision_draws,
     mean_average_precision_interval,
+    percentile_interval,
     single_label_error,
     top_k,
 )
@@ -156,6 +159,16 @@ class TestInterval:
         padded = np.pad(probabilities, ((0, 5), (0, 0)), constant_values=math.nan)
         expected = mean_average_precision_interval(probabilities, labels, draws=20)
         assert mean_average_precision_interval(padded, more, draws=20) == expected
+
+    def test_draws_of_two_systems_are_of_the_same_images(self) -> None:
+        probabilities, labels = random_case(8, images=60)
+        draws = mean_average_precision_draws(probabilities, labels, draws=25)
+        assert_array_equal(mean_average_precision_draws(probabilities / 2, labels, draws=25), draws)  # the same order
+        low, high = percentile_interval(mean_average_precision_draws(labels.values, labels, draws=25) - draws)
+        assert 0 < low < high < 1  # the perfect order is ahead in every draw
+
+    def test_bounds_leave_out_what_is_not_defined(self) -> None:
+        assert percentile_interval(np.array([math.nan, *np.linspace(0, 1, 41)])) == pytest.approx((0.025, 0.975))
 
     def test_is_nan_without_a_positive(self) -> None:
         low, high = mean_average_precision_interval(np.ones((3, 2)), LabelMatrix.unlabelled(3, ("a", "b")), draws=4)

@@ -57,12 +57,29 @@ def test_nothing_changed_nothing_runs(job: Job) -> None:
         ({"graph": {"k": 3}}, "propagate"),
         ({"model": {"width": 16}}, "train"),
         ({"train": {"epochs": 9}}, "train"),
+        ({"train": {"regime": "finetune"}}, "embed"),
     ],
 )
 def test_a_changed_setting_runs_its_step_and_all_that_follow(job: Job, sections: dict[str, Any], first: str) -> None:
     assert run(changed(job, **sections)) == list(STEPS[STEPS.index(first) :])
     assert run(changed(job, **sections)) == []
     assert run(job) == list(STEPS[STEPS.index(first) :])  # and back again
+
+
+def test_other_settings_of_a_backbone_that_learns_embed_nothing_anew(job: Job) -> None:
+    run(changed(job, train={"regime": "finetune"}))
+    assert run(changed(job, train={"regime": "finetune", "epochs": 9})) == ["train", "evaluate", "report"]
+
+
+def test_a_backbone_that_learns_has_its_features_stored_alone(run_copy: Run, drawn: Drawn) -> None:
+    record, graph = run_copy.folder / "steps" / "embed.json", run_copy.folder / "graph" / "final.npz"
+    whole, before = Path(read_json(record)["cache"]), np.load(graph)["probabilities"]
+    for regime, expected in (("finetune", f"{whole.name}-features"), ("frozen", whole.name)):
+        quick_fit(drawn.images, drawn.labels, run_copy.folder, train={"regime": regime}, until="propagate")
+        cache = Path(read_json(record)["cache"])
+        assert cache.name == expected
+        assert ((cache / "maps.f16").stat().st_size == 0) == (regime == "finetune")
+        np.testing.assert_allclose(np.load(graph)["probabilities"], before, atol=1e-3)  # float16 features, fused anew
 
 
 def test_steps_that_were_not_asked_for_wait(job: Job) -> None:

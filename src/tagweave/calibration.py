@@ -21,6 +21,8 @@ RIDGE = 1e-3  # precision that keeps the Newton systems regular where the scores
 FLATTEST = 1e-3  # least global slope per standard deviation of the scores: the order is kept even where it misleads
 ITERATIONS = 500  # ten do; nearly separable scores almost without a prior take hundreds
 TOLERANCE = 1e-7  # largest last step in (log slope, offset) of standardised scores
+CALIBRATION_SHRINK = 5.0  # positives at which a label's own map weighs as much as the common one
+THRESHOLD_SHRINK = 10.0  # positives at which its own threshold weighs as much as the common one
 KNOT_POSITIVES = 20  # that a knot of the curve should rest on
 MOST_KNOTS = 25
 
@@ -87,12 +89,13 @@ class Curve:
         for rows in blocks_of(*mapped.shape) if len(self.claimed) else ():
             odds = logit(mapped[rows])
             inner = np.clip(odds, self.claimed[0], self.claimed[-1])
+            # Slope 1 beyond the knots: nothing was counted there, so a claim is moved as far as the last knot was.
             beyond = np.subtract(odds, inner, out=np.zeros_like(odds), where=odds != inner)
             mapped[rows] = expit(np.interp(inner, self.claimed, self.found) + beyond)
         return mapped
 
 
-def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = 5.0) -> Calibration:
+def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = CALIBRATION_SHRINK) -> Calibration:
     """Fit hierarchical Platt scaling: a map per label, drawn to one global map the more the fewer its positives.
 
     Global map (α, b): maximum likelihood of p = sigmoid(e^α z + b) over all known cells, z standardised by their mean
@@ -187,7 +190,7 @@ def cross_fit(
     return mapped
 
 
-def tune_thresholds(probabilities: NDArray[Any], labels: LabelMatrix, shrink: float = 10.0) -> Floats:
+def tune_thresholds(probabilities: NDArray[Any], labels: LabelMatrix, shrink: float = THRESHOLD_SHRINK) -> Floats:
     """Return each label's threshold (C,) of best F1 on known cells, drawn to the global one when positives are few.
 
     t_c = w own_c + (1 - w) global, w = n+_c / (n+_c + shrink), for the rule p >= t. ``own`` maximises the label's F1,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
@@ -20,6 +19,7 @@ from tagweave.config import PRESETS
 from tagweave.data.commands import FORMAT_HELP, convert, data
 from tagweave.errors import InputError
 from tagweave.export.commands import export
+from tagweave.options import Json, Quiet, RunFolder, print_json
 from tagweave.review.commands import review
 from tagweave.seeing.commands import attention, describe, plots
 from tagweave.serve.commands import serve
@@ -74,8 +74,6 @@ Reviewed = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="stop instead of putting bad files to quarantine")]
 Seed = Annotated[int | None, typer.Option(help="of every random draw; 0 by default", show_default=False)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")]
-Json = Annotated[bool, typer.Option("--json", help="results as JSON on standard output")]
 
 
 @app.callback(invoke_without_command=True)
@@ -155,7 +153,7 @@ def report(
     found = write_comparison(runs, out or Path())
     if json:
         sides = {side.name: {**side.measures, "per_label": side.precisions} for side in found.sides}
-        _print_json({"split": found.split, "same_images": found.same_images, "runs": sides})
+        print_json({"split": found.split, "same_images": found.same_images, "runs": sides})
         return
     print_comparison(found)
     if not quiet:
@@ -190,7 +188,7 @@ def demo(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    run: RunFolder,
     images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)] = None,
     flip: Annotated[bool, typer.Option("--flip", help="mean with the mirrored images")] = False,
@@ -223,7 +221,7 @@ def predict(
     for item in scored.quarantine:
         typer.echo(f"not scored: {item.path}: {item.reason}", err=True)
     if json:
-        _print_json([_predicted(scored, row) for row in range(len(scored.images))])
+        print_json([_predicted(scored, row) for row in range(len(scored.images))])
     elif out is None:
         for image, labels in zip(scored.images, scored.labels(), strict=True):
             typer.echo(f"{image}\t{';'.join(labels)}")
@@ -348,13 +346,13 @@ def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
     if until in ("evaluate", "report"):
         metrics = read_json(folder / "metrics.json")
         if as_json:
-            _print_json({"run": str(folder), **{key: metrics[key] for key in _TOLD if key in metrics}})
+            print_json({"run": str(folder), **{key: metrics[key] for key in _TOLD if key in metrics}})
         else:
             print_measures(metrics)
     else:
         record = read_json(folder / "steps" / f"{until}.json")
         if as_json:
-            _print_json({"run": str(folder), **record})
+            print_json({"run": str(folder), **record})
         else:
             print_step(until, folder, record)
     if not quiet and not as_json and until == "report":
@@ -364,10 +362,6 @@ def _show(folder: Path, until: str, as_json: bool, quiet: bool) -> None:
 
 
 _TOLD = ("main", "splits", "propagation", "review")  # of the measures, to machines
-
-
-def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
 
 
 def main() -> None:

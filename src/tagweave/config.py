@@ -164,6 +164,9 @@ class TrainConfig(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where there is one")
     epochs: int = Field(12, ge=1, description="at most; see patience")
+    updates: int = Field(
+        400, ge=0, description="frozen: at least so many, over more epochs of a small collection; patience grows too"
+    )
     batch: int = Field(64, ge=1, description="images of one update, over all processes together")
     accumulate: int = Field(1, ge=1, description="parts a batch is computed in: less memory, the same update")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with momentum 0.9")
@@ -243,15 +246,15 @@ class Config(Section):
 PAPER_GRAPH = {"features": "average", "pca": 0, "k": 50, "strength": "wcn", "rounds": 3, "teacher": False}
 PAPER_MODEL = {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0}
 PAPER_TRAIN = {
-    "epochs": 25, "batch": 32, "optimiser": "sgd", "learning_rate": 0.001, "weight_decay": 1e-4, "clip": 10.0,
-    "ema": 0.0, "loss": "weighted_bce", "auxiliary": 1.0, "targets": "decided", "patience": 25, "network_share": 1.0,
+    "epochs": 25, "updates": 0, "batch": 32, "optimiser": "sgd", "learning_rate": 0.001, "weight_decay": 1e-4,
+    "clip": 10.0, "ema": 0.0, "loss": "weighted_bce", "auxiliary": 1.0, "targets": "decided", "patience": 25, "network_share": 1.0,
 }  # fmt: skip
 
 # Differences from the defaults.
 # `best`: two backbones side by side: a larger cache and more time for better features.
 # `paper`: VGG-16-BN at 448 px with all positions of its stages, two further convolutions, F of 3 x 512. Needs VGG's
-# published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. Propagation reads the maps
-# of the untrained backbone, 10 MB an image in the cache; encoder.map_side=28 makes that 2 MB.
+# published weights (from a hub, or encoder.weights=FILE) and trains end to end, for a GPU. The cache holds the pooled
+# features of the untrained backbone, 4 KB an image; with train.regime=frozen also its maps, 10 MB an image.
 # `paper-frozen`: the paper's propagation, widths and losses on the installed default encoder, for a CPU; its rate is
 # higher because only the head learns.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -259,7 +262,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best": {"encoder": {"name": "efficientnet_lite0+efficientnet_lite2"}},
     "tiny": {
         "model": {"width": 32, "m": 32, "gcn_widths": (32, 32)},
-        "train": {"epochs": 2, "batch": 32},
+        "train": {"epochs": 2, "updates": 0, "batch": 32},
         "encoder": {"size": 96, "map_side": 7},
     },
     "paper": {

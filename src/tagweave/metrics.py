@@ -87,11 +87,31 @@ def log_loss(probabilities: NDArray[Any], labels: LabelMatrix) -> float:
 def mean_average_precision_interval(
     scores: NDArray[Any], labels: LabelMatrix, draws: int = 200, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of mAP over images.
+    """Return the 95 % percentile interval of ``mean_average_precision_draws``, (nan, nan) when none holds a positive.
+
+    Raises:
+        InputError: as there.
+    """
+    return percentile_interval(mean_average_precision_draws(scores, labels, draws, seed))
+
+
+def percentile_interval(values: Floats) -> tuple[float, float]:
+    """Return the bounds of the middle 95 % of ``values``, those that are nan left out; (nan, nan) of none."""
+    kept = values[~np.isnan(values)]
+    if not len(kept):
+        return float("nan"), float("nan")
+    low, high = np.percentile(kept, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def mean_average_precision_draws(
+    scores: NDArray[Any], labels: LabelMatrix, draws: int = 200, seed: int = 0
+) -> Floats:  # fmt: skip
+    """Return mAP in each of the bootstrap draws over images (draws,), nan in one without a positive.
 
     Images with a known cell are drawn with replacement, whole rows, so that the dependence between labels is kept;
     each draw's mAP is the mean over the labels with a positive in it. Costs about ``draws`` additions per known cell.
-    (nan, nan) when no draw holds a positive. The same seed gives the same interval.
+    The same seed draws the same images whatever the scores: the draws of two systems may be taken from each other.
 
     Raises:
         InputError: shapes disagree, a known score is not finite, or ``draws`` is below 1.
@@ -106,11 +126,7 @@ def mean_average_precision_interval(
         areas = _weighted_average_precisions(scores[rows, label], labels.values[rows, label], weights[rows])
         total += np.nan_to_num(areas)
         counted += ~np.isnan(areas)
-    means = total[counted > 0] / counted[counted > 0]
-    if not len(means):
-        return float("nan"), float("nan")
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return np.divide(total, counted, out=np.full(draws, np.nan), where=counted > 0)
 
 
 def top_k(scores: NDArray[Any], known: NDArray[np.bool_], k: int) -> NDArray[np.bool_]:

@@ -92,6 +92,8 @@ def _settings(job: Job, name: str) -> list[Any]:
     """Return the settings a step depends on, and digests of the files that they name."""
     sections = _SECTIONS[name]
     stamps = [stamp for section in sections for stamp in setting_stamps(job.config, section)]
+    if name == "embed" and job.config.train.regime == "finetune":
+        stamps.append("features only")
     return [*(getattr(job.config, section).model_dump() for section in sections), *stamps]
 
 

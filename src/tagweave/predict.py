@@ -172,19 +172,20 @@ class Classifier:
         """Return logits (B, C) of float16 records."""
         import torch
 
-        maps, features = self.layout.split(records.astype(np.float32))
+        from tagweave.training.batches import head_inputs
+
         with torch.inference_mode():
-            return self.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features)).logits.numpy()
+            return self.head(*head_inputs(self.layout, records)).logits.numpy()
 
     def attention(self, records: NDArray[np.float16]) -> list[Look]:
         """Return where the head looks, of each stage in use."""
         import torch
 
         from tagweave.model.build import stages_in_use
+        from tagweave.training.batches import head_inputs
 
-        maps, features = self.layout.split(records.astype(np.float32))
         with torch.inference_mode():
-            found = self.head([torch.from_numpy(m) for m in maps], torch.from_numpy(features)).attention
+            found = self.head(*head_inputs(self.layout, records)).attention
         use = stages_in_use(self.model, len(self.layout.strides)) if found else ()
         shares = [(a / a.sum(dim=(1, 2), keepdim=True).clamp(min=1e-12)).float().numpy() for a in found]
         strides = self.layout.strides

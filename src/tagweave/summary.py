@@ -17,6 +17,7 @@ SYSTEMS = {
     "network": "network",
     "classifier": "network with propagation",
 }
+ALONE = "classifier: the network alone"  # where propagation has no say in it
 SHOWN_LABELS = 30  # more are left to the report
 
 
@@ -38,7 +39,7 @@ def print_measures(metrics: dict[str, Any]) -> None:
     for name in ("mAP", f"mAP, {one['labels_with_10_positives']} labels with ≥ 10", "CF1", "OF1"):
         table.add_column(name, justify="right")
     for name, title in SYSTEMS.items():
-        measured = systems[name]
+        measured, title = systems[name], title if name != "classifier" or metrics.get("joined", True) else ALONE
         half = measured["at_half"]
         table.add_row(title, *map(_percent, (measured["mAP"], measured["mAP_10"], half["CF1"], half["OF1"])))
     console.print(table)

@@ -196,7 +196,7 @@ def append_to_a_full_disk(folder: Path) -> None:
     with pytest.raises(InputError) as caught:
         fill(folder, 3, 6)
     assert str(caught.value) == (
-        f"The disk is full: {folder} took no more maps. Free some space or set TAGWEAVE_CACHE to another disk, "
+        f"The disk is full: {folder} took no more records. Free some space or set TAGWEAVE_CACHE to another disk, "
         "then run the same command: it continues where it stopped."
     )
 
@@ -264,7 +264,7 @@ def test_space_is_asked_for_before_the_start(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(InputError) as caught:
         cache.require_space(150_000_000)
     assert str(caught.value) == (
-        f"Expected 4.5 GB of free disk for the maps of 150000000 images, but {tmp_path} has 3.0 GB. "
+        f"Expected 4.5 GB of free disk for the records of 150000000 images, but {tmp_path} has 3.0 GB. "
         "Free some, or set TAGWEAVE_CACHE to a folder on a larger disk."
     )
 

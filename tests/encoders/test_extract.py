@@ -280,5 +280,5 @@ def test_a_full_disk_is_refused_before_anything_is_computed(tmp_path: Path, monk
     def never(_: NDArray[np.uint8]) -> NDArray[np.float32]:
         raise AssertionError("the network ran")
 
-    with pytest.raises(InputError, match="free disk for the maps of 2 images"):
+    with pytest.raises(InputError, match="free disk for the records of 2 images"):
         extract(manifest, BLOCKS, never, cache)

@@ -471,10 +471,16 @@ class TestShareOfTheGraph:
         told, noise = labels.values + rng.normal(0, 0.3, (80, 3)), rng.normal(0, 0.3, (80, 3))
         assert propagation._choose_share(told, noise, labels)[0] >= 0.75
         assert propagation._choose_share(noise, told, labels)[0] <= 0.25
-        share, blend = propagation._choose_share(told, labels.values + rng.normal(0, 0.3, (80, 3)), labels)
+        other = labels.values + rng.normal(0, 0.3, (80, 3))
+        share, blend, tried = propagation._choose_share(told, other, labels)
         assert share in (0.25, 0.5, 0.75)  # two voices that err apart
         losses = [log_loss(fit_calibration(scores, labels).apply(scores), labels) for scores in (blend, told)]
         assert losses[0] < losses[1]
+        assert [one.share for one in tried] == list(propagation.SHARES)
+        for one in tried:
+            scores = one.share * told + (1 - one.share) * other
+            assert one.log_loss == pytest.approx(log_loss(fit_calibration(scores, labels).apply(scores), labels))
+            assert one.mean_average_precision == pytest.approx(average_precisions(scores, labels).mean())
 
 
 class TestScoreNew:

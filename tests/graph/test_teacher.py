@@ -67,8 +67,11 @@ class TestFitTeacher:
                 ((left_out_by_refitting(unit, labels.values, labels.known, p) - labels.values)[labels.known] ** 2).sum()
                 for p in PENALTIES
             ]
-            chosen.add(fit_teacher(unit, labels).penalty)
-            assert fit_teacher(unit, labels).penalty == PENALTIES[int(np.argmin(errors))]
+            found = fit_teacher(unit, labels)
+            chosen.add(found.penalty)
+            assert found.penalty == PENALTIES[int(np.argmin(errors))]
+            assert tuple(found.errors) == PENALTIES
+            assert_allclose(list(found.errors.values()), np.array(errors) / labels.known.sum(), rtol=1e-6)
         assert len(chosen) > 1
 
     def test_follows_permutations_of_images_and_of_labels(self, width: int) -> None:

@@ -35,7 +35,7 @@ def facts(rates: Any = None) -> LabelFacts:
 
 
 def build(config: ModelConfig, maps: list[Tensor], features: Tensor, rates: Any = None) -> MSCNNLCE:
-    return build_mscnn_lce(config, HeadInputs.measure(LAYOUT, facts(rates), maps, features.mean(dim=0)))
+    return build_mscnn_lce(config, HeadInputs.measure(LAYOUT, facts(rates), [maps], features.mean(dim=0)))
 
 
 SWITCHES: tuple[dict[str, Any], ...] = (

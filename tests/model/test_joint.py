@@ -44,7 +44,7 @@ def drawn_network(mean: np.ndarray, images: int) -> tuple[MSCNNLCE, list[torch.T
     maps = [torch.randn(images, *shape) for shape in layout.maps]
     facts = LabelFacts(np.eye(3), np.full(3, 0.3), np.eye(3, dtype=np.float32))
     config = ModelConfig(width=6, m=8, g=2, gcn_widths=(9, 7))
-    return build_mscnn_lce(config, HeadInputs.measure(layout, facts, maps, torch.from_numpy(mean))).eval(), maps
+    return build_mscnn_lce(config, HeadInputs.measure(layout, facts, [maps], torch.from_numpy(mean))).eval(), maps
 
 
 def scored(found: Propagation, new: np.ndarray, folder: Path) -> np.ndarray:

@@ -55,7 +55,7 @@ def test_sixteen_photographs_are_learned_by_heart(encoder: str) -> None:
     maps, feature = [torch.from_numpy(stage.copy()) for stage in stages], torch.from_numpy(pooled.copy())
     torch.manual_seed(0)
     facts = LabelFacts(conditional_probability(labels), labels.rates(), label_vectors(labels.names))
-    head = build_head(config.model, HeadInputs.measure(built.layout, facts, maps, feature.mean(dim=0)))
+    head = build_head(config.model, HeadInputs.measure(built.layout, facts, [maps], feature.mean(dim=0)))
     assert isinstance(head, MSCNNLCE)
     optimiser, loss = build_optimiser(head, config.train), build_loss(config.train.loss)
     targets, known = (torch.from_numpy(cells.astype(np.float32)) for cells in (labels.values, labels.known))

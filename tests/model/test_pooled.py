@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tagweave.model.pooled import PooledFeature, channel_statistics
+from tagweave.model.pooled import PooledFeature, channel_statistics, joined_statistics
 
 
 def test_parts_are_centred_and_normalised_on_their_own() -> None:
@@ -45,6 +45,21 @@ def test_statistics_are_over_images_and_positions() -> None:
     by_channel = maps.astype(np.float64).transpose(1, 0, 2, 3).reshape(3, -1)
     np.testing.assert_allclose(mean.numpy(), by_channel.mean(axis=1), atol=1e-5)
     np.testing.assert_allclose(std.numpy(), by_channel.std(axis=1), atol=1e-5)
+
+
+def test_statistics_of_batches_are_those_of_all_images() -> None:
+    maps = torch.from_numpy(np.random.default_rng(1).normal(5, 3, (7, 3, 2, 5)).astype(np.float32))
+    maps[:2] += 40  # batches that differ
+    parts = [(len(part), *channel_statistics(part)) for part in maps.split([2, 4, 1])]
+    for joined, whole in zip(joined_statistics(parts), channel_statistics(maps), strict=True):
+        torch.testing.assert_close(joined, whole, atol=1e-5, rtol=1e-6)  # float32 sums in another order
+
+
+def test_statistics_of_one_batch_keep_their_bits() -> None:
+    maps = torch.from_numpy(np.random.default_rng(1).normal(5, 3, (4, 64, 2, 5)).astype(np.float32))
+    own = channel_statistics(maps)
+    for joined, whole in zip(joined_statistics([(4, *own)]), own, strict=True):
+        assert torch.equal(joined, whole)
 
 
 def test_a_channel_without_variation_can_be_divided_by() -> None:

@@ -90,6 +90,32 @@ def learn(
     head.eval()
 
 
+def learned_precisions(
+    names: tuple[str, ...], maps: list[Tensor], feature: Tensor, truth: Tensor, epochs: int, rate: float
+) -> dict[str, float]:
+    """Return the average precision of the first label by each head after learning the batch."""
+    found = {}
+    for name in names:
+        head = head_case(name)
+        learn(head, maps, feature, truth, epochs=epochs, rate=rate)
+        found[name] = float(precision(head, maps, feature, truth)[0])
+    return found
+
+
+def half_true(images: int) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Return a batch with a nearly empty coarsest map, and the truth (images, C): every second image has all labels."""
+    maps, feature = batch(images)
+    maps[-1] *= 0.2
+    truth = torch.zeros(images, LABELS)
+    truth[::2] = 1.0
+    return maps, feature, truth
+
+
+def permuted(name: str) -> tuple[nn.Module, nn.Module, Tensor]:
+    """Return a head twice, and an order of the labels in which the second is to be permuted."""
+    return head_case(name), head_case(name), torch.randperm(LABELS, generator=torch.Generator().manual_seed(3))
+
+
 def precision(head: nn.Module, maps: list[Tensor], feature: Tensor, truth: Tensor) -> np.ndarray:
     """Return average precision per label."""
     from tagweave.data.labels import LabelMatrix

@@ -44,7 +44,7 @@ def cells(count: int, labels: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 def build(name: str, labels: int = 5, seed: int = 0, layout: Layout = LAYOUT, **changes: Any) -> Any:
     torch.manual_seed(seed)
     maps, features = images(20, layout, seed=9)
-    inputs = HeadInputs.measure(layout, facts(labels), maps, features.mean(dim=0))
+    inputs = HeadInputs.measure(layout, facts(labels), [maps], features.mean(dim=0))
     return build_head(settings(name, **changes), inputs)
 
 

@@ -27,7 +27,7 @@ def test_trains_on_cached_records_and_is_restored(name: str, tmp_path: Path) -> 
     facts = LabelFacts(conditional_probability(labels), labels.rates(), np.eye(3, dtype=np.float32))
     config = ModelConfig(head=name, width=16, m=16, g=2, gcn_widths=(8, 8))
     torch.manual_seed(0)
-    head = build_head(config, HeadInputs.measure(toys.LAYOUT, facts, maps, features.mean(dim=0)))
+    head = build_head(config, HeadInputs.measure(toys.LAYOUT, facts, [maps], features.mean(dim=0)))
     data, validation = toys.parts(source, labels)
     history = train(head, data, validation, toys.config(), seed=0, folder=tmp_path / "run", key="k")
     assert all(np.isfinite(record["loss"]) for record in history)

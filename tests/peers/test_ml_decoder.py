@@ -9,7 +9,19 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from peers.peer_cases import ALGEBRA, LABELS, array, batch, head_case, inputs, learn, precision, settings, standardised
+from peers.peer_cases import (
+    ALGEBRA,
+    LABELS,
+    array,
+    batch,
+    half_true,
+    head_case,
+    inputs,
+    learned_precisions,
+    permuted,
+    settings,
+    standardised,
+)
 from tagweave.model.losses import asymmetric
 from tagweave.peers.registry import build_head
 
@@ -96,8 +108,7 @@ def test_trains_with_the_asymmetric_loss() -> None:
 
 
 def test_follows_a_permutation_of_the_labels_and_their_queries() -> None:
-    order = torch.randperm(LABELS, generator=torch.Generator().manual_seed(3))
-    head, moved, (maps, feature) = head_case("ml_decoder"), head_case("ml_decoder"), batch()
+    (head, moved, order), (maps, feature) = permuted("ml_decoder"), batch()
     with torch.no_grad():
         for name in ("queries", "weight", "bias"):
             getattr(moved, name).copy_(getattr(head, name)[order])
@@ -106,20 +117,13 @@ def test_follows_a_permutation_of_the_labels_and_their_queries() -> None:
 
 
 def test_learns_what_lies_in_one_place_together() -> None:
-    maps, feature = batch(120)
+    maps, feature, truth = half_true(120)
     stage = maps[-1]
-    stage *= 0.2
-    truth = torch.zeros(120, LABELS)
-    truth[::2] = 1.0
     drawn = torch.randint(0, 9, (120,), generator=torch.Generator().manual_seed(4)).tolist()
     for image, place in enumerate(drawn):
         other = place if image % 2 == 0 else (place + 1 + image % 8) % 9  # two channels, in one cell or in two
         stage[image, 0, place // 3, place % 3] += 4.0
         stage[image, 1, other // 3, other % 3] += 4.0
-    found = {}
-    for name in ("both_pool", "ml_decoder"):
-        head = head_case(name)
-        learn(head, maps, feature, truth, epochs=100, rate=0.03)
-        found[name] = precision(head, maps, feature, truth)[0]
+    found = learned_precisions(("both_pool", "ml_decoder"), maps, feature, truth, epochs=100, rate=0.03)
     assert found["ml_decoder"] > 0.98
     assert found["both_pool"] < 0.8

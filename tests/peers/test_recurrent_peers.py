@@ -118,7 +118,7 @@ def test_labels_in_another_order_are_scored_alike(name: str) -> None:
     labels, (maps, features), (targets, weights) = 5, images(6), cells(6, 5)
     order = torch.tensor([3, 0, 4, 1, 2])
     head = build(name, labels).eval()
-    head_inputs = HeadInputs.measure(LAYOUT, facts(labels), maps, features.mean(dim=0))
+    head_inputs = HeadInputs.measure(LAYOUT, facts(labels), [maps], features.mean(dim=0))
     other = build_head(settings(name), head_inputs)
     state = dict(head.state_dict())
     for key, tensor in state.items():

@@ -9,7 +9,19 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from peers.peer_cases import ALGEBRA, LABELS, array, batch, head_case, inputs, learn, precision, settings, standardised
+from peers.peer_cases import (
+    ALGEBRA,
+    LABELS,
+    array,
+    batch,
+    half_true,
+    head_case,
+    inputs,
+    learned_precisions,
+    permuted,
+    settings,
+    standardised,
+)
 from tagweave.model.losses import bce
 from tagweave.peers.registry import build_head
 from tagweave.peers.srn import stage_of
@@ -115,8 +127,7 @@ def test_before_it_has_learned_the_regularisation_changes_no_order() -> None:
 
 
 def test_follows_a_permutation_of_the_labels() -> None:
-    order = torch.randperm(LABELS, generator=torch.Generator().manual_seed(3))
-    head, moved, (maps, feature) = head_case("srn"), head_case("srn"), batch()
+    (head, moved, order), (maps, feature) = permuted("srn"), batch()
     with torch.no_grad():
         for name in ("main", "attend.4", "confide", "regularise.linear"):
             layer, source = moved.get_submodule(name), head.get_submodule(name)
@@ -129,19 +140,12 @@ def test_follows_a_permutation_of_the_labels() -> None:
 
 @pytest.mark.slow
 def test_learns_a_label_of_which_the_place_decides() -> None:
-    maps, feature = batch(240)
+    maps, feature, truth = half_true(240)
     stage = maps[-1]
-    stage *= 0.2
-    truth = torch.zeros(240, LABELS)
-    truth[::2] = 1.0
     stage[::2, 0, 0, 0] += 4.0  # a small thing in the corner is the label,
     places = torch.randint(1, 9, (120,), generator=torch.Generator().manual_seed(4))
     for image, place in zip(range(1, 240, 2), places.tolist(), strict=True):
         stage[image, 0, place // 3, place % 3] += 4.0  # anywhere else it is not
-    found = {}
-    for name in ("max_pool", "srn"):
-        head = head_case(name)
-        learn(head, maps, feature, truth, epochs=120, rate=0.02)
-        found[name] = precision(head, maps, feature, truth)[0]
+    found = learned_precisions(("max_pool", "srn"), maps, feature, truth, epochs=120, rate=0.02)
     assert found["srn"] > 0.98
     assert found["max_pool"] < 0.8

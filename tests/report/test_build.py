@@ -18,8 +18,8 @@ from tagweave.report import write_report
 
 VOID = {"meta", "input", "img", "br", "hr", "link"}
 SECTIONS = [
-    "result", "data", "labels", "curves", "calibration", "training", "graph", "propagation", "images", "doubtful",
-    "suspects", "quarantine", "made",
+    "result", "choices", "data", "labels", "curves", "calibration", "training", "graph", "propagation", "images",
+    "doubtful", "suspects", "quarantine", "made",
 ]  # fmt: skip
 OPTIONAL = {
     "history.jsonl": "the run has no history.jsonl",
@@ -251,6 +251,7 @@ def test_manifest_and_measures_are_enough(tmp_path: Path) -> None:
         if path.is_file() and path.name not in ("manifest.parquet", "metrics.json"):
             path.unlink()
     (run / "graph" / "examples.json").unlink()
+    (run / "steps" / "train.json").unlink()
     metrics = json.loads((run / "metrics.json").read_text())
     del metrics["splits"]["test"], metrics["cooccurrence"], metrics["propagation"]
     for system in metrics["splits"]["val"]["systems"].values():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import make_run
+from synthetic import CONFIG, make_run
 from test_build import outline
 
 from tagweave.errors import InputError
@@ -27,7 +27,7 @@ def runs(tmp_path: Path) -> list[Path]:
     found = [make_run(tmp_path / name) for name in ("a", "b")]
     changed(found[0], mAP=0.5, one_error=0.3)
     changed(found[1], mAP=0.625, one_error=0.25)
-    (found[1] / "config.toml").write_text('[train]\nepochs = 30\nloss = "weighted"\n')
+    (found[1] / "config.toml").write_text(CONFIG.replace("epochs = 25", "epochs = 30"))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagweave.report.numerals import count, duration, percent
+from tagweave.report.numerals import count, duration, interval, percent
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_counts() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds).replace("\u00a0", " ") == text
+
+
+def test_intervals_have_one_sign_of_percent() -> None:
+    assert interval((0.4996, 0.75)) == "50.0 to 75.0\u00a0%"
+    assert interval(None) == "–"

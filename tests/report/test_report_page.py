@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,10 @@ import synthetic
 from PIL import Image
 from synthetic import make_run
 
+from chromium import MARKS, launched
 from tagweave.report import write_comparison, write_report
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if os.path.exists(path)), None)  # noqa: PTH110
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium at /usr/bin/chromium (apt-get install chromium)"),
-]
+pytestmark = MARKS
 # Blocks of text and pictures, of which no two may cover each other; what scrolls in its own frame counts as the frame.
 OVERLAPS = """() => {
   const parts = "main h1, main h2, main h3, main h4, main p, main figure, main .wide, main li, nav, main details";
@@ -38,10 +33,8 @@ OUTSIDE = """() => [...document.querySelectorAll("main *")].filter((one) =>
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

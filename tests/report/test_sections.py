@@ -48,6 +48,17 @@ def test_labels_go_from_high_to_low_and_unmeasured_last(artefacts: Artefacts) ->
     assert all(bar.baseline == linear[bar.name] for bar in bars)
 
 
+def test_a_classifier_without_propagation_is_named_so(artefacts: Artefacts) -> None:
+    split = artefacts.metrics["splits"]["test"]["systems"]
+    measured = {"main": "classifier", "splits": {"test": {"systems": {**split, "classifier": split["network"]}}}}
+    joined, alone = "Classifier: network and propagation, joined", "Classifier: the network alone"
+    for told, name in (({"joined": True}, joined), ({"joined": False}, alone)):
+        run = replace(artefacts, metrics={**artefacts.metrics, **measured, **told})
+        found = sections.headline(run)
+        assert (found.main_name, found.systems[-1].name) == (name, name)
+        assert name in [picture.system for picture in sections.reliability(run)]
+
+
 def test_equal_prints_are_equally_good() -> None:
     half = {"CF1": 0.5, "OF1": 0.5}
     rows = {

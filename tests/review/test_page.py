@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -16,17 +15,13 @@ import pytest
 from hand_made import write_run
 from served import Served
 
+from chromium import MARKS, launched, sync_api
 from drawn import NAMES, quick_fit, write_collection
 from tagweave.review.export import write_labels
 from tagweave.runs import read_json
 from tagweave.steps.stored import load_collection
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if os.path.exists(path)), None)  # noqa: PTH110
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium at /usr/bin/chromium (apt-get install chromium)"),
-]
+pytestmark = MARKS
 IN_VIEW = """() => {
   const box = document.getElementById("scroller").getBoundingClientRect();
   return [...document.querySelectorAll(".tile")].filter((tile) => {
@@ -38,8 +33,7 @@ IN_VIEW = """() => {
 
 @contextmanager
 def opened_page(width: int = 420, height: int = 560, scheme: str = "light") -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as chromium:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         page = context.new_page()
         page.faults = []
@@ -47,11 +41,18 @@ def opened_page(width: int = 420, height: int = 560, scheme: str = "light") -> I
         page.on("console", lambda said: page.faults.append(said.text) if "Content Security" in said.text else None)
         yield page
         assert page.faults == []
-        chromium.close()
 
 
 def wait_for_decisions(page: Any, count: int) -> None:
     sync_api.expect(page.locator("#figures")).to_have_text(re.compile(f"^{count} decisions"))
+
+
+def take_back(page: Any, gestures: list[dict[str, str]], times: int) -> None:
+    """Undo by key, here as on the page."""
+    for _ in range(times):
+        page.keyboard.press("z")
+        gestures.pop()
+        wait_for_decisions(page, sum(map(len, gestures)))
 
 
 def accept_page(page: Any, flips: int) -> dict[str, str]:
@@ -81,19 +82,14 @@ def test_thirty_images_by_keyboard_three_undone_over_a_restart(tmp_path: Path) -
             gestures.append(accept_page(page, flips=len(gestures) % 3))
             wait_for_decisions(page, sum(map(len, gestures)))
         assert len({image for gesture in gestures for image in gesture}) == sum(map(len, gestures)) >= 30
-        for _ in range(3):
-            page.keyboard.press("z")
-            gestures.pop()
-            wait_for_decisions(page, sum(map(len, gestures)))
+        take_back(page, gestures, 3)
         served.end(signal.SIGKILL)
 
         served = Served(run, served.port)
         page.goto(served.link)
         page.wait_for_selector(".tile")
         wait_for_decisions(page, sum(map(len, gestures)))
-        page.keyboard.press("z")  # undo is kept
-        gestures.pop()
-        wait_for_decisions(page, sum(map(len, gestures)))
+        take_back(page, gestures, 1)  # undo is kept
         page.reload()
         for flips in (2, 0, 1):
             gestures.append(accept_page(page, flips))
@@ -135,10 +131,7 @@ def test_corrections_go_into_the_next_fit_and_tell_their_effect(tmp_path: Path, 
         while sum(map(len, gestures)) < 30:
             gestures.append(answer_page(page, truth))
             wait_for_decisions(page, sum(map(len, gestures)))
-        for _ in range(3):
-            page.keyboard.press("z")
-            gestures.pop()
-            wait_for_decisions(page, sum(map(len, gestures)))
+        take_back(page, gestures, 3)
         served.end(signal.SIGKILL)
         served = Served(run, served.port)
         page.goto(served.link)

@@ -17,6 +17,8 @@ from tagweave.config import build_config
 from tagweave.data.labels import LabelMatrix
 from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings, build_graph
+from tagweave.graph.propagation import SHARES
+from tagweave.graph.teacher import PENALTIES
 from tagweave.runs import read_json
 from tagweave.steps.account import (
     CONTRADICTED,
@@ -188,6 +190,16 @@ class TestFiles:
         record = read_json(finished.folder / "steps" / "propagate.json")
         assert finished.evaluate()["propagation"] == record["propagation"]
         assert record["notes"] == record["propagation"]["sentences"]
+
+    def test_tried_shares_and_penalties_stand_with_what_chose_them(self, finished: Run) -> None:
+        facts = finished.evaluate()["propagation"]
+        losses = {row["share"]: row["log_loss"] for row in facts["blends"]}
+        assert tuple(losses) == SHARES
+        assert facts["graph_share"] == min(losses, key=lambda share: losses[share])
+        errors = {row["penalty"]: row["squared_error"] for row in facts["penalties"]}
+        assert tuple(errors) == PENALTIES
+        assert facts["ridge_penalty"] == min(errors, key=lambda penalty: errors[penalty])
+        assert all(0 <= row["mAP"] <= 1 for row in facts["blends"])
 
     def test_probabilities_of_test_images_are_on_the_scale_of_the_pool(self, finished: Run) -> None:
         with np.load(finished.folder / "graph" / "scores.npz", allow_pickle=False) as stored:

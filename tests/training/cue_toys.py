@@ -84,7 +84,8 @@ def cue_toy(folder: Path, strong: bool) -> tuple[TrainingSet, Validation]:
     known = np.zeros((trained, len(NAMES)), dtype=bool)
     known[:LABELLED] = True
     data = TrainingSet(
-        PixelSource(tuple(files[:trained]), SIDE, "flip", 1, strong), (truth[:trained] & known).astype(np.float32),
+        PixelSource(tuple(files[:trained]), SIDE, "flip", 1, strong=strong),
+        (truth[:trained] & known).astype(np.float32),
         known.astype(np.float32), known.any(axis=1), tuple(file.name for file in files[:trained]),
         ~known if strong else None,
     )  # fmt: skip

@@ -52,7 +52,7 @@ def small_network(source: PixelSource, labels: LabelMatrix, **options: Any) -> E
         records = encoder.module(source.read(np.arange(len(source)))[0]).numpy()
     maps, features = encoder.layout.split(records)
     inputs = HeadInputs.measure(
-        encoder.layout, facts, [torch.from_numpy(stage.copy()) for stage in maps],
+        encoder.layout, facts, [[torch.from_numpy(stage.copy()) for stage in maps]],
         torch.from_numpy(features.mean(axis=0)),
     )  # fmt: skip
     head = build_mscnn_lce(ModelConfig(**small, dropout=dropout, fusion_dropout=dropout), inputs)
@@ -80,7 +80,8 @@ def train_small(
     if fills_in:
         known[::3], known[1::3, ::2] = False, False
     data = TrainingSet(
-        PixelSource(source.files[:TRAINED], SIDE, "crop", 2, fills_in), (labels.values[:TRAINED] & known).astype("f4"),
+        PixelSource(source.files[:TRAINED], SIDE, "crop", 2, strong=fills_in),
+        (labels.values[:TRAINED] & known).astype(np.float32),
         known.astype(np.float32), known.any(axis=1), tuple(file.name for file in source.files[:TRAINED]),
         ~known if fills_in else None,
     )  # fmt: skip

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import LAYOUT, toy
 
-from tagweave.training.batches import batches, epoch_order
+from tagweave.config import TrainConfig
+from tagweave.training.batches import batches, epoch_order, lengthened
 
 
 def marks(labelled: int, others: int) -> np.ndarray:
@@ -83,3 +84,20 @@ def test_a_reader_that_is_left_early_ends(tmp_path: Path) -> None:
     reader = batches(source, np.arange(10), 2)
     next(reader)
     reader.close()
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "patience"),
+    [(4000, 12, 5), (640, 40, 17), (64, 400, 167), (1, 400, 167)],
+)
+def test_a_small_collection_is_gone_over_more_often(images: int, epochs: int, patience: int) -> None:
+    config = TrainConfig(epochs=12, updates=400, batch=64, patience=5)
+    found = lengthened(config, labelled=images, others=0)
+    assert (found.epochs, found.patience) == (epochs, patience)
+    assert found.model_copy(update={"epochs": 12, "patience": 5}) == config
+
+
+def test_repeated_labelled_images_count_as_updates() -> None:
+    config = TrainConfig(epochs=1, updates=100, batch=10, labelled_share=0.5, patience=1)
+    assert lengthened(config, labelled=10, others=90).epochs == 6  # 180 images an epoch
+    assert lengthened(config.model_copy(update={"updates": 0}), labelled=10, others=90).epochs == 1

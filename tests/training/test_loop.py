@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,10 +292,12 @@ def test_a_head_may_bring_its_own_objective_and_stages(data: Toy, tmp_path: Path
     assert history[-1]["loss"] < history[0]["loss"]
 
 
-def test_scores_do_not_depend_on_the_batch(data: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_do_not_depend_on_the_batch(data: Toy) -> None:
     source, labels = data
     head = toy_head(source, labels)
     whole = score_images(head, source)
-    monkeypatch.setattr(loop, "SCORING_BATCH", 7)
-    np.testing.assert_allclose(score_images(head, source), whole, atol=1e-5)
+    told: list[tuple[int, int]] = []
+    parts = score_images(head, replace(source, batch=30), lambda *step: told.append(step))
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+    assert told == [(30, 80), (60, 80), (80, 80)]
     assert not head.training

@@ -54,7 +54,7 @@ def toy_head(source: MapSource, labels: LabelMatrix, **changes: Any) -> MSCNNLCE
     small = {"width": 16, "m": 16, "g": 2, "gcn_widths": (8, 8), "dropout": 0.2, "fusion_dropout": 0.1, **changes}
     facts = LabelFacts(conditional_probability(labels), labels.rates(), np.eye(len(NAMES), dtype=np.float32))
     maps, features = source.read(np.arange(len(source)))
-    return build_mscnn_lce(ModelConfig(**small), HeadInputs.measure(LAYOUT, facts, maps, features.mean(dim=0)))
+    return build_mscnn_lce(ModelConfig(**small), HeadInputs.measure(LAYOUT, facts, [maps], features.mean(dim=0)))
 
 
 def part(source: MapSource, rows: NDArray[np.int64]) -> MapSource:

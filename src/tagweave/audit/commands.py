@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tagweave.options import Json, Quiet, RunFolder, print_json
 
 if TYPE_CHECKING:
     from tagweave.audit.run import LabelAudit
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    run: RunFolder,
     n: Annotated[int, typer.Option("-n", min=1, help="how many suspects to list")] = 50,
     error_share: Annotated[
         float, typer.Option(help="about which share of the labels is wrong; the expected precision follows from it")
@@ -23,8 +24,8 @@ def audit(
         Path | None, typer.Option("--out", "-o", help="write the suspects to this .csv or .json", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="where --out is there already")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")] = False,
-    json: Annotated[bool, typer.Option("--json", help="results as JSON on standard output")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """List given labels that are most likely wrong or missing, judged by images of other folds only.
 
@@ -44,7 +45,7 @@ def audit(
         found.write(out)
         console.say(f"{len(found.suspects):,} suspects written to {out}")
     if json:
-        typer.echo(json_text.dumps(found.to_json(), indent=1, ensure_ascii=False))
+        print_json(found.to_json())
     elif out is None or not quiet:
         _show(found)
 

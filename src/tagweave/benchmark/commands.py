@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tagweave.benchmark.options import Changes, Data, Format, Json, Labels, Out, Quiet, Seeds, Voc, finish
+from tagweave.benchmark.options import Changes, Data, Format, Labels, Out, Seeds, Voc, finish
 from tagweave.benchmark.trained_commands import register
+from tagweave.options import Json, Quiet
 
 app = typer.Typer(
     name="benchmark", no_args_is_help=True, rich_markup_mode="markdown",

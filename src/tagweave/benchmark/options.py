@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tagweave.options import print_json
+
 if TYPE_CHECKING:
     from tagweave.benchmark.table import Table
 
@@ -40,20 +42,15 @@ Heads = Annotated[
 Effort = Annotated[
     str, typer.Option("--search", help="small: rate, loss and epochs of every head on validation images; none")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")]
-Json = Annotated[bool, typer.Option("--json", help="results as JSON on standard output")]
 
 
 def finish(table: Table, folder: Path, name: str, quiet: bool, as_json: bool) -> None:
     """Write the table beside its cells and show it."""
-    import json
-
     from tagweave.benchmark.table import show, write
 
     paths = write(table, folder, name)
     if as_json:
-        document = {"title": table.title, "notes": table.notes, "rows": table.records}
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        print_json({"title": table.title, "notes": table.notes, "rows": table.records})
         return
     show(table)
     if not quiet:

@@ -14,17 +14,16 @@ from tagweave.benchmark.options import (
     Effort,
     Format,
     Heads,
-    Json,
     LabelBudget,
     Labels,
     Out,
     Preset,
-    Quiet,
     Seeds,
     Voc,
     finish,
 )
 from tagweave.errors import InputError
+from tagweave.options import Json, Quiet
 
 if TYPE_CHECKING:
     from tagweave.benchmark.table import Table

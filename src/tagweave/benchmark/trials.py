@@ -27,7 +27,7 @@ from tagweave.pipeline import advance
 from tagweave.runs import Steps, key_of, read_json, write_json
 from tagweave.steps.job import Job
 from tagweave.steps.stored import save_collection
-from tagweave.training.batches import epoch_length
+from tagweave.training.batches import epoch_length, lengthened
 
 ALL = "all"  # the budget that hides nothing
 LABELLED = "labelled"  # of train.targets: no propagation
@@ -105,7 +105,8 @@ class Bench:
         total = 0.0
         for trial in trials:
             train, images = trial.config.train, learned_from(self.held, trial.budget, trial.config)
-            epochs = train.epochs * (1 + train.refit)
+            labelled = labelled_images(self.held, trial.budget)
+            epochs = lengthened(train, labelled, images - labelled).epochs * (1 + train.refit)
             total += image * images * (epochs + (trial.search.share(images, train.epochs) if trial.search else 0.0))
         return total
 

@@ -78,11 +78,12 @@ def tune(
         return -1.0 if area is None else area
 
     now, tries = config.train, _Tries(reach)
-    base: Choice = {"learning_rate": now.learning_rate, "loss": now.loss, "epochs": half(now.epochs)}
+    short = {"epochs": half(now.epochs), "updates": now.updates // 2}
+    base: Choice = {"learning_rate": now.learning_rate, "loss": now.loss, **short}
     chosen = tries.best([{**base, "learning_rate": rate * now.learning_rate} for rate in search.rates])
     losses = [] if own_loss else [loss for loss in search.losses if loss != now.loss]
     chosen = tries.best([chosen, *({**chosen, "loss": loss} for loss in losses)])
-    chosen = tries.best([chosen, {**chosen, "epochs": now.epochs}])
+    chosen = tries.best([chosen, {**chosen, "epochs": now.epochs, "updates": now.updates}])
     return _changed(config, chosen), tries.found
 
 

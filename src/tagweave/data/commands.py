@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_text
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tagweave.options import Json, print_json
 
 FORMAT_HELP = (
     "csv-list, csv-onehot, parquet, folders, imagefolder, voc, coco, label-studio, cvat, fiftyone or openimages; "
@@ -24,7 +25,7 @@ def convert(
     images: Annotated[
         Path | None, typer.Option(help="image folder, for the formats that hold images", show_default=False)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="results as JSON on standard output")] = False,
+    json: Json = False,
 ) -> None:
     """Write labels in another format, and say what it cannot hold.
 
@@ -34,7 +35,7 @@ def convert(
 
     done = run_convert(source, target, source_format=source_format, target_format=target_format, images=images)
     if json:
-        typer.echo(json_text.dumps({**asdict(done), "target": str(target)}, indent=1, ensure_ascii=False))
+        print_json({**asdict(done), "target": str(target)})
         return
     typer.echo(f"{source} ({done.source_format}) -> {target} ({done.target_format})")
     typer.echo(f"{done.images:,} images, {done.labels:,} labels")

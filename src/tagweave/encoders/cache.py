@@ -69,7 +69,7 @@ class RecordCache:
         index = self.folder / "index.txt"
         lines = index.read_bytes().split(b"\n")[:-1] if index.exists() else []
         widths = {"features.f16": self.layout.features, "maps.f16": self.layout.map_values}
-        held = min(_size(self.folder / name) // (2 * width) for name, width in widths.items())
+        held = min(_size(self.folder / name) // (2 * width) for name, width in widths.items() if width)
         self._positions = {}
         for line in lines[:held]:
             digest = line.decode("ascii", "replace")
@@ -99,8 +99,8 @@ class RecordCache:
         return self.layout.split(self.records(positions))[0]
 
     def _open(self, name: str, width: int) -> NDArray[np.float16]:
-        if not self._length:
-            return np.zeros((0, width), dtype=np.float16)
+        if not self._length or not width:
+            return np.zeros((self._length, width), dtype=np.float16)
         return np.memmap(self.folder / name, dtype=np.float16, mode="r", shape=(self._length, width))
 
     def require_space(self, records: int) -> None:
@@ -113,8 +113,8 @@ class RecordCache:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise InputError(
-                f"Expected {needed / 1e9:.1f} GB of free disk for the maps of {records} images, but {self.folder} has "
-                f"{free / 1e9:.1f} GB. Free some, or set TAGWEAVE_CACHE to a folder on a larger disk."
+                f"Expected {needed / 1e9:.1f} GB of free disk for the records of {records} images, but {self.folder} "
+                f"has {free / 1e9:.1f} GB. Free some, or set TAGWEAVE_CACHE to a folder on a larger disk."
             )
 
     @contextmanager
@@ -164,8 +164,8 @@ class RecordWriter:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise InputError(
-                f"The disk is full: {self._folder} took no more maps. Free some space or set TAGWEAVE_CACHE to another "
-                "disk, then run the same command: it continues where it stopped."
+                f"The disk is full: {self._folder} took no more records. Free some space or set TAGWEAVE_CACHE to "
+                "another disk, then run the same command: it continues where it stopped."
             ) from error
 
     def close(self) -> None:

@@ -81,6 +81,11 @@ def encode_files(files: Sequence[Path], encoder: Encoder, runner: Runner) -> Ite
     return _encode_all(range(len(files)), lambda row: load_pixels(files[row], encoder.preprocessing.size), runner)
 
 
+def encode_rows(manifest: Manifest, rows: Sequence[int], encoder: Encoder, runner: Runner) -> Encoded:
+    """Encode images of a manifest without storing; one that changed since it was checked has a reason too."""
+    return _encode(rows, lambda row: _load_checked(manifest, row, encoder.preprocessing.size), runner)
+
+
 def _encode_all(rows: Sequence[int], load: Callable[[int], NDArray[np.uint8]], runner: Runner) -> Iterator[Encoded]:
     units = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     return _in_order(units, lambda unit: _encode(unit, load, runner))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from tagweave.errors import InputError
+from tagweave.options import Json, Quiet, RunFolder, print_json
 
 PLACES = {"onnx": "model.onnx", "torch": "model.pt2", "folder": "folder"}
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    run: RunFolder,
     to: Annotated[
         Literal["onnx", "torch", "folder"], typer.Option(help="one ONNX file, a torch program, or a folder to publish")
     ] = "onnx",
@@ -29,8 +29,8 @@ def export(
         str | None, typer.Option(help="with folder: upload to this owner/name", show_default=False)
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="make a new repository public")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")] = False,
-    json: Annotated[bool, typer.Option("--json", help="results as JSON on standard output")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Write the trained model for use elsewhere, after comparing it with the run's own on real images.
 
@@ -54,7 +54,10 @@ def export(
         from tagweave.export.hub_folder import push_folder
 
         written["address"] = push_folder(place, push_to_hub, private=not public)
-    typer.echo(json_text.dumps(written, indent=1, ensure_ascii=False) if json else _lines(written))
+    if json:
+        print_json(written)
+    else:
+        typer.echo(_lines(written))
 
 
 def _require_sense(to: str, place: Path, int8: bool, push_to_hub: str | None) -> None:

@@ -53,6 +53,7 @@ def heat(
     def solve(start: Columns) -> Columns:
         later, following = np.zeros_like(start), np.zeros_like(start)
         for k in range(len(coefficients) - 1, -1, -1):
+            # Two buffers for the whole series: what is written over is B_(k+2), which is not needed again.
             _combine(*_parts(graph), following, 2.0 if k else 1.0, start, coefficients[k], later)
             later, following = following, later
             if progress is not None:
@@ -100,6 +101,7 @@ def _combine(
 
 
 def _heat_coefficients(t: float, tol: float) -> NDArray[np.float64]:
+    # So far out that nothing comes after: the sums from the end are all that would be left out.
     reach = int(np.ceil(t + 12.0 * np.sqrt(t + 1.0) + 24.0))
     coefficients = 2.0 * special.ive(np.arange(reach), t)
     coefficients[0] /= 2.0

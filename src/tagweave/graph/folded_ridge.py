@@ -38,6 +38,7 @@ def folded_ridge(unit: NDArray[np.floating], labels: LabelMatrix, fold: NDArray[
     for number, known in enumerate(masks.T):
         columns = np.flatnonzero(group == number)
         y = labels.values[:, columns].astype(np.float64)
+        # The smaller of the two systems is solved: products of features, or of images.
         fit = _fits_by_features if known.sum() > unit.shape[1] else _fits_by_images
         fits = fit(unit, y, [rows[known[rows]] for rows in folds], penalty)
         with one_blas_thread():

@@ -45,12 +45,12 @@ class GraphSettings:
 
     parts: tuple[int, ...] = ()
     pca: int = 0
-    whiten: float = 0.5
+    whiten: float = 0.5  # plain loses on scenes, full on photographs (docs/log.md)
     k: int = 20
     affinity: str = "cosine_power"
     gamma: float = 3.0
     tau: float = 0.25
-    strength: str = "affinity"
+    strength: str = "affinity"  # wcn, the paper's, over-smooths
     diffusion: str = "heat"
     t: float = 4.0
     alpha: float = 0.9
@@ -133,6 +133,7 @@ def build_graph(
     limit_threads("faiss", "numba")
     mean = pool_mean(features)
     unit = unit_features(features, mean, settings.parts)
+    # Neighbours alone are sought in the whitened space: ridge loses there and reads the plain features.
     projection = fit_projection(unit, settings.pca, settings.whiten)
     points = projection.apply(unit)
     near = neighbours(points, settings.k, settings.exact_below, settings.recall, progress)

@@ -19,12 +19,25 @@ from tagweave.graph.neighbours import has_direction, search, unit_features
 from tagweave.graph.strength import affinity_values
 from tagweave.graph.teacher import Teacher, fit_teacher
 from tagweave.graph.totals import dynamic_totals
-from tagweave.metrics import log_loss
+from tagweave.metrics import average_precisions, log_loss
 
 Floats = NDArray[np.float64]
 
 REACHED = 1e-9  # label mass below this came from the tail of the series, not along links
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the graph in the blend with the teacher
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Hold how one share of the graph in the blend with the teacher did on hidden labels.
+
+    Attributes:
+        log_loss: of calibrated probabilities. mean_average_precision: over labels with a positive, nan without any.
+    """
+
+    share: float
+    log_loss: float
+    mean_average_precision: float
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,8 @@ class Propagation:
         reached: (N,) whether label mass arrived along links.
         out_of_fold: (n, C) blended scores of the labelled rows, each scored with its fold hidden.
         labelled_rows: (n,) their row numbers.
-        share: of the graph in the blend, 1 without a teacher. teacher, calibration: as fitted on all known cells.
+        share: of the graph in the blend, 1 without a teacher. blends: the shares that were tried, none without one.
+        teacher, calibration: as fitted on all known cells.
         rounds: of dynamic strength. seconds: per part.
     """
 
@@ -49,6 +63,7 @@ class Propagation:
     out_of_fold: Floats
     labelled_rows: NDArray[np.int64]
     share: float
+    blends: tuple[Blend, ...]
     teacher: Teacher | None
     calibration: Calibration
     rounds: int
@@ -90,7 +105,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
     """Propagate the known labels of a pool to all its images, cross-fitted and calibrated (METHOD §1.4 to §1.6).
 
     The labelled images are split in folds; each fold is hidden once and scored by the others. Those out-of-fold
-    scores choose the graph's share in the blend with the teacher (by mean average precision) and fit the calibration.
+    scores choose the graph's share in the blend with the teacher (by log loss) and fit the calibration.
 
     Args:
         graph: over the N images of the pool.
@@ -111,7 +126,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
     teacher = fit_teacher(graph.unit, labels) if graph.settings.teacher else None
     clock.lap("teacher")
     by_graph, by_teacher = _cross_fit(graph, labels, rows, teacher, seed)
-    share, out_of_fold = _choose_share(by_graph, by_teacher, labels.take(rows))
+    share, out_of_fold, blends = _choose_share(by_graph, by_teacher, labels.take(rows))
     calibration = fit_calibration(out_of_fold, labels.take(rows))
     clock.lap("cross-fit")
     scores = totals.unclamped
@@ -127,6 +142,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
         out_of_fold=out_of_fold,
         labelled_rows=rows,
         share=share,
+        blends=blends,
         teacher=teacher,
         calibration=calibration,
         rounds=totals.rounds,
@@ -146,6 +162,8 @@ def _cross_fit(
     by_graph = np.tile(labels.rates(), (len(rows), 1))
     if folds < 2:
         return by_graph, by_graph if teacher is not None else None
+    # The same folds for both: one image left out at a time lowers the rate of a label of few positives just there,
+    # so that ridge looks worse than it is.
     fold = stratified_split(seen, [1.0 / folds] * folds, seed)
     for number in np.unique(fold):
         hidden = fold == number
@@ -156,18 +174,26 @@ def _cross_fit(
     return by_graph, folded_ridge(graph.unit[rows], seen, fold, teacher.penalty)
 
 
-def _choose_share(by_graph: Floats, by_teacher: Floats | None, labels: LabelMatrix) -> tuple[float, Floats]:
-    """Return the graph's share in the blend and the blended scores: the share of least out-of-fold log loss.
+def _choose_share(
+    by_graph: Floats, by_teacher: Floats | None, labels: LabelMatrix
+) -> tuple[float, Floats, tuple[Blend, ...]]:
+    """Return the graph's share of least out-of-fold log loss, the scores blended with it, and how each share did.
 
     Every cell counts in the log loss, so that it tells blends apart on few images, where mean average precision is
     noise; it is taken of calibrated probabilities, as the scores of graph and teacher are on different scales.
     """
     if by_teacher is None:
-        return 1.0, by_graph
-    blends = {share: share * by_graph + (1.0 - share) * by_teacher for share in SHARES}
-    losses = {share: log_loss(fit_calibration(blend, labels).apply(blend), labels) for share, blend in blends.items()}
-    share = min(SHARES, key=lambda share: losses[share])
-    return share, blends[share]
+        return 1.0, by_graph, ()
+    blended = {share: share * by_graph + (1.0 - share) * by_teacher for share in SHARES}
+    blends = tuple(_judge(share, scores, labels) for share, scores in blended.items())
+    share = min(blends, key=lambda blend: blend.log_loss).share
+    return share, blended[share], blends
+
+
+def _judge(share: float, scores: Floats, labels: LabelMatrix) -> Blend:
+    areas = average_precisions(scores, labels)
+    mean = float(np.nanmean(areas)) if labels.positives.any() else float("nan")
+    return Blend(share, log_loss(fit_calibration(scores, labels).apply(scores), labels), mean)
 
 
 class _Clock:

@@ -179,6 +179,7 @@ def accept(evidence: Evidence, limits: NDArray[np.float64], wanted: float) -> Ac
     threshold, positives = supported_threshold(claims[admissible], labels.values[admissible], images, wanted)
     judged = admissible & (claims >= threshold)
     counts, right = judged.sum(axis=0), (judged & labels.values).sum(axis=0)
+    # Only what the label's own cells disprove: demanding proof of each label would leave those of few positives out.
     contradicted = (counts > 0) & (_upper(right, counts) < wanted)
     absent = labels.known & (claims < NEGATIVE_BELOW)
     return Acceptance(

@@ -63,7 +63,7 @@ def affinity_graph(
     incoming.eliminate_zeros()
     outgoing = incoming.T.tocsr()  # turned over twice, rows are sorted
     del directed, weights
-    return outgoing.maximum(incoming)
+    return outgoing.maximum(incoming)  # an image that no other chose keeps the links that it chose
 
 
 def link_strength(graph: sparse.csr_array, kind: str = "wcn") -> sparse.csr_array:
@@ -105,7 +105,7 @@ def _common_neighbour_strength(
             for link in range(begin, end):
                 b, total = indices[link], 0.0
                 if b < a:
-                    continue
+                    continue  # summed once and mirrored, so that S is symmetric to the bit
                 for other in range(indptr[b], indptr[b + 1]):
                     weight = own[indices[other]]
                     if weight > 0.0:
@@ -177,6 +177,7 @@ def _link_cosines(
 
 def normalise(strength: sparse.csr_array) -> sparse.csr_array:
     """Return Ŝ = Δ^(-1/2) S Δ^(-1/2) with Δ the row sums (METHOD §1.3); an isolated node keeps a zero row."""
+    # By both ends: divided by row sums alone it would not be symmetric, which both diffusions count on.
     degree = np.asarray(strength.sum(axis=1, dtype=np.float64)).ravel()
     scale = np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
     data = _scaled(strength.indptr, strength.indices, strength.data, scale)

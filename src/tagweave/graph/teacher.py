@@ -28,12 +28,14 @@ class Teacher:
 
     Attributes:
         weight: (D, C). bias: (C,). penalty: the chosen ridge penalty.
+        errors: by penalty that was tried, the mean squared error of known cells left out.
         left_out: (N, C), on known cells the score by a fit without that image, elsewhere 0.
     """
 
     weight: Floats
     bias: Floats
     penalty: float
+    errors: dict[float, float]
     left_out: Floats
 
     def score(self, unit: NDArray[np.floating]) -> Floats:
@@ -63,14 +65,16 @@ def fit_teacher(unit: NDArray[np.floating], labels: LabelMatrix, penalties: tupl
     with one_blas_thread():
         groups = [_group(unit, labels, rows, columns) for rows, columns in _known_groups(labels)]
         fits = [_fit(group, penalties) for group in groups]
-        chosen = int(np.argmin(sum((fit.errors for fit in fits), start=np.zeros(len(penalties)))))
+        errors = sum((fit.errors for fit in fits), start=np.zeros(len(penalties))) / max(int(labels.known.sum()), 1)
+        chosen = int(np.argmin(errors))
         for group, fit in zip(groups, fits, strict=True):
             weight[:, group.columns] = fit.weights[chosen]
             bias[group.columns] = group.y_mean - group.x_mean @ fit.weights[chosen]
             for block, x in group.blocks():
                 cells = np.ix_(group.rows[block], group.columns)
                 left_out[cells] = _left_out(group, block, x, fit.weights[chosen], fit.leverages[chosen])
-    return Teacher(weight, bias, penalties[chosen], left_out)
+    tried = dict(zip(penalties, errors.tolist(), strict=True))
+    return Teacher(weight, bias, penalties[chosen], tried, left_out)
 
 
 def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher, Calibration]:

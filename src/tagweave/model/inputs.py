@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tagweave.encoders.backbones import Layout
-from tagweave.model.pooled import PooledFeature, channel_statistics
+from tagweave.model.pooled import PooledFeature, channel_statistics, joined_statistics
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,12 @@ class HeadInputs:
     mean: Tensor
 
     @classmethod
-    def measure(cls, layout: Layout, facts: LabelFacts, maps: Sequence[Tensor], mean: Tensor) -> HeadInputs:
-        """Take the statistics from maps (n, channels, H, W) of a sample of the pool."""
-        return cls(layout, facts, tuple(channel_statistics(stage) for stage in maps), mean)
+    def measure(
+        cls, layout: Layout, facts: LabelFacts, batches: Iterable[Sequence[Tensor]], mean: Tensor
+    ) -> HeadInputs:  # fmt: skip
+        """Take the statistics from maps (n, channels, H, W) of a sample of the pool, in one batch or several."""
+        parts = [[(len(stage), *channel_statistics(stage)) for stage in maps] for maps in batches]
+        return cls(layout, facts, tuple(joined_statistics(stage) for stage in zip(*parts, strict=True)), mean)
 
     @classmethod
     def blank(cls, layout: Layout, labels: int) -> HeadInputs:

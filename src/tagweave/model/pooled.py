@@ -35,3 +35,15 @@ def channel_statistics(stage: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation per channel of maps (N, channels, H, W), over images and positions."""
     mean = stage.mean(dim=(0, 2, 3))
     return mean, torch.sqrt(((stage - mean.view(1, -1, 1, 1)) ** 2).mean(dim=(0, 2, 3)) + 1e-6)
+
+
+def joined_statistics(parts: Sequence[tuple[int, Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return μ = Σ w_p μ_p and σ = sqrt(Σ w_p (σ_p² + (μ_p - μ)²)) of parts of n_p images, w_p = n_p / n.
+
+    One part is given back as it is.
+    """
+    counts, means, deviations = zip(*parts, strict=True)
+    weights = (torch.tensor(counts, dtype=torch.float64) / sum(counts)).unsqueeze(1)
+    own, spread = torch.stack(means).double(), torch.stack(deviations).double()
+    mean = (weights * own).sum(dim=0)
+    return mean.float(), (weights * (spread**2 + (own - mean) ** 2)).sum(dim=0).sqrt().float()

@@ -15,15 +15,7 @@ from torch.nn import functional
 from tagweave.config import ModelConfig
 from tagweave.model.inputs import HeadInputs
 from tagweave.model.mscnn_lce import HeadOutput
-from tagweave.peers.label_paths import (
-    LEAST,
-    State,
-    label_marginals,
-    masked_log_softmax,
-    mean_over_steps,
-    token_weights,
-    true_labels,
-)
+from tagweave.peers.label_paths import LEAST, State, label_marginals, taught_loss
 
 
 class CNNRNN(nn.Module):
@@ -84,28 +76,12 @@ class CNNRNN(nn.Module):
 
     def objective(self, maps: Sequence[Tensor], feature: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return the mean cross-entropy of the true paths; targets and weights (B, C)."""
-        tokens, losses, step_weights = self.teach(targets, weights), [], []
-        state, last = self.start(feature), torch.full_like(tokens[:, 0], self.labels + 1)
-        free, own = weights > 0, token_weights(weights)
-        ended = torch.zeros_like(last, dtype=torch.bool)
-        for token in tokens.unbind(dim=1):
-            logits, state = self.advance(state, last)
-            losses.append(-masked_log_softmax(logits, free).gather(1, token.unsqueeze(1)).squeeze(1))
-            step_weights.append(own.gather(1, token.unsqueeze(1)).squeeze(1) * ~ended)
-            ended = ended | (token == self.labels)
-            free = free & ~functional.one_hot(token, self.labels + 1)[:, :-1].bool()
-            last = token
-        return mean_over_steps(torch.stack(losses), torch.stack(step_weights))
+        return taught_loss(self.advance, self.start(feature), self.teach, targets, weights)
 
-    def teach(self, targets: Tensor, weights: Tensor) -> Tensor:
-        """Return the true paths (B, T) in falling order of rates, filled up with END, at least one of it."""
-        true = true_labels(targets, weights)[:, self.order]
-        counts = true.sum(dim=1, keepdim=True)
-        ranks = torch.argsort((~true).to(torch.uint8), dim=1, stable=True)  # the true ones first, in their order
-        paths = functional.pad(self.order[ranks], (0, 1), value=self.labels)
-        places = torch.arange(self.labels + 1, device=paths.device)
-        paths = paths.masked_fill(places >= counts, self.labels)
-        return paths[:, : int(counts.max()) + 1]
+    def teach(self, logits: Tensor, remaining: Tensor) -> Tensor:
+        """Return the most frequent remaining label (B,), END where none is left."""
+        first = self.order[remaining[:, self.order].to(torch.uint8).argmax(dim=1)]
+        return torch.where(remaining.any(dim=1), first, self.labels)
 
 
 def build_cnn_rnn(config: ModelConfig, inputs: HeadInputs) -> CNNRNN:

@@ -16,6 +16,9 @@ State = tuple[Tensor, ...]
 Advance = Callable[[State, Tensor], tuple[Tensor, State]]
 """From a state, each part (rows, ...), and the last tokens (rows,) to logits (rows, C + 1) and the next state."""
 
+Teach = Callable[[Tensor, Tensor], Tensor]
+"""From a step's logits (B, C + 1) and the true labels not yet emitted (B, C) to the token (B,) that it should emit."""
+
 LEAST = 1e-6  # probabilities are kept this far from 0 and 1, so that their logits are finite
 
 
@@ -39,6 +42,31 @@ def masked_log_softmax(logits: Tensor, allowed: Tensor) -> Tensor:
 def mean_over_steps(losses: Tensor, weights: Tensor) -> Tensor:
     """Average step losses, weighted, over the steps of positive weight; 0 where there is none."""
     return (losses * weights).sum() / (weights > 0).sum().clamp(min=1)
+
+
+def taught_loss(advance: Advance, state: State, teach: Teach, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the tokens that ``teach`` names, each read by the step after it.
+
+    Labels that are unknown or emitted are not in the softmax. A step weighs what its token weighs, one after END 0.
+
+    Args:
+        advance: one step of the head. state: before the first step, each part (B, ...).
+        targets: (B, C), true from 0.5. weights: of the cells (B, C), 0 where unknown.
+    """
+    labels = targets.shape[1]
+    remaining, free, own = true_labels(targets, weights), weights > 0, token_weights(weights)
+    last = torch.full((len(targets),), labels + 1, device=targets.device)
+    ended = torch.zeros_like(last, dtype=torch.bool)
+    losses, step_weights = [], []
+    for _ in range(int(remaining.sum(dim=1).max()) + 1):
+        logits, state = advance(state, last)
+        token = teach(logits, remaining)
+        losses.append(-masked_log_softmax(logits, free).gather(1, token.unsqueeze(1)).squeeze(1))
+        step_weights.append(own.gather(1, token.unsqueeze(1)).squeeze(1) * ~ended)
+        ended = ended | (token == labels)
+        emitted = functional.one_hot(token, labels + 1)[:, :-1].bool()
+        remaining, free, last = remaining & ~emitted, free & ~emitted, token
+    return mean_over_steps(torch.stack(losses), torch.stack(step_weights))
 
 
 def label_marginals(advance: Advance, state: State, labels: int, width: int, steps: int) -> Tensor:

@@ -10,22 +10,13 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tagweave.config import ModelConfig
 from tagweave.model.inputs import HeadInputs
 from tagweave.model.losses import bce
 from tagweave.model.mscnn_lce import HeadOutput
 from tagweave.model.standardised import StandardisedMap
-from tagweave.peers.label_paths import (
-    LEAST,
-    State,
-    label_marginals,
-    masked_log_softmax,
-    mean_over_steps,
-    token_weights,
-    true_labels,
-)
+from tagweave.peers.label_paths import LEAST, State, label_marginals, taught_loss
 
 Image = tuple[Tensor, Tensor]
 """What does not change along a path: l (B, HW, E) and D p (B, E)."""
@@ -108,21 +99,13 @@ class OrderFreeRNN(nn.Module):
     def objective(self, maps: Sequence[Tensor], feature: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return the mean cross-entropy of the paths that the network chose among the true ones, plus p's log loss."""
         image, state, confidence = self.start(maps, feature)
-        remaining, free, own = true_labels(targets, weights), weights > 0, token_weights(weights)
-        last = torch.full((len(targets),), self.labels + 1, device=targets.device)
-        ended = torch.zeros_like(last, dtype=torch.bool)
-        losses, step_weights = [], []
-        for _ in range(int(remaining.sum(dim=1).max()) + 1):
-            logits, state = self.advance(image, state, last)
-            surest = logits[:, :-1].detach().masked_fill(~remaining, -torch.inf).argmax(dim=1)
-            token = torch.where(remaining.any(dim=1), surest, self.labels)
-            losses.append(-masked_log_softmax(logits, free).gather(1, token.unsqueeze(1)).squeeze(1))
-            step_weights.append(own.gather(1, token.unsqueeze(1)).squeeze(1) * ~ended)
-            ended = ended | (token == self.labels)
-            emitted = functional.one_hot(token, self.labels + 1)[:, :-1].bool()
-            remaining, free, last = remaining & ~emitted, free & ~emitted, token
-        steps = mean_over_steps(torch.stack(losses), torch.stack(step_weights))
+        steps = taught_loss(partial(self.advance, image), state, self.teach, targets, weights)
         return steps + bce(confidence, targets, weights)
+
+    def teach(self, logits: Tensor, remaining: Tensor) -> Tensor:
+        """Return the remaining label (B,) that the network holds most probable, END where none is left."""
+        surest = logits[:, :-1].detach().masked_fill(~remaining, -torch.inf).argmax(dim=1)
+        return torch.where(remaining.any(dim=1), surest, self.labels)
 
 
 def build_order_free_rnn(config: ModelConfig, inputs: HeadInputs) -> OrderFreeRNN:

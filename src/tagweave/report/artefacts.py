@@ -62,6 +62,7 @@ class Artefacts:
         names: C label names, in the order of the measures.
         given: what people said of the N images of the manifest.
         propagated: what propagation decided.
+        trained: ``steps/train.json``: how many epochs the final network learned.
         probabilities: image -> (C,) of the final model, for the images that the page shows; NaN where it gave none.
         doubtful: rows of ``doubtful.csv``: the images that the model is least sure of.
         suspects: rows of ``suspects.csv``: given labels that are most likely wrong.
@@ -77,6 +78,7 @@ class Artefacts:
     given: LabelMatrix | None
     propagated: LabelMatrix | None
     history: list[dict[str, Any]] | None
+    trained: dict[str, Any] | None
     attention: Attention | None
     probabilities: dict[str, NDArray[np.float32]] | None
     unseen: Unseen | None
@@ -114,6 +116,7 @@ def read_artefacts(run: Path) -> Artefacts:
         given=labels["given"] if labels else None,
         propagated=labels["propagated"] if labels else None,
         history=_if_there(run / "history.jsonl", _read_history),
+        trained=_if_there(run / "steps" / "train.json", _read_json),
         attention=attention,
         probabilities=_if_there(run / "predictions.parquet", lambda path: _read_probabilities(path, shown, names)),
         unseen=_if_there(run / "unseen.npz", lambda path: _read_unseen(path, names)),

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tagweave.report import cards, curves, numerals, plots, sections
+from tagweave.report import cards, choices, curves, numerals, plots, sections
 from tagweave.report.artefacts import Artefacts, read_artefacts
 
 FILE = "report.html"
@@ -59,6 +59,7 @@ def render(artefacts: Artefacts, title: str) -> tuple[str, dict[str, str]]:
         title=title,
         headline=sections.headline(artefacts),
         review=sections.review(artefacts),
+        choices=choices.choices(artefacts),
         bars=sections.label_bars(artefacts),
         curves=precision_recall,
         training=training,
@@ -96,5 +97,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=numerals.percent, count=numerals.count, duration=numerals.duration)
+    environment.filters.update(
+        percent=numerals.percent, interval=numerals.interval, count=numerals.count, duration=numerals.duration
+    )
     return environment

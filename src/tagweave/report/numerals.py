@@ -12,6 +12,11 @@ def percent(value: float | None) -> str:
     return NONE if value is None or not math.isfinite(value) else f"{100 * value:.1f}\u00a0%"
 
 
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Write a range of shares in 0..1 in percent."""
+    return NONE if bounds is None else f"{100 * bounds[0]:.1f} to {percent(bounds[1])}"
+
+
 def count(value: int | None) -> str:
     """Write a whole number with commas between thousands."""
     return NONE if value is None else f"{value:,}"

@@ -23,6 +23,7 @@ SYSTEM_NAMES = {
     "network": "Network, labelled and propagated images",
     "classifier": "Classifier: network and propagation, joined",
 }
+ALONE = "Classifier: the network alone"  # where propagation has no say in it
 RULES = {
     "at_tuned": "tuned threshold per label",
     "at_half": "threshold 0.5",
@@ -155,11 +156,11 @@ def headline(artefacts: Artefacts) -> Headline:
         labels=len(artefacts.names),
         labelled=None if given is None else int((given.labelled & (artefacts.manifest.splits == "train")).sum()),
         main=main,
-        main_name=_system_name(artefacts.metrics["main"]),
+        main_name=system_name(artefacts, artefacts.metrics["main"]),
         decisions=main[rule],
         rule=RULES[rule],
         rules=[(words, main[key]) for key, words in RULES.items() if main.get(key)],
-        systems=_compare(measured, rule),
+        systems=_compare({system_name(artefacts, key): system for key, system in measured.items()}, rule),
     )
 
 
@@ -235,7 +236,8 @@ def reliability(artefacts: Artefacts) -> list[Reliability]:
     Bins without a cell are left out.
     """
     counted = [
-        (_system_name(key), system.get("reliability"), system.get("ece")) for key, system in _systems(artefacts).items()
+        (system_name(artefacts, key), system.get("reliability"), system.get("ece"))
+        for key, system in _systems(artefacts).items()
     ]
     spread = propagation(artefacts) or {}
     counted.append(("Propagated, on hidden labels", spread.get("reliability"), spread.get("calibration_error")))
@@ -309,22 +311,25 @@ def _systems(artefacts: Artefacts) -> dict[str, dict[str, Any]]:
     return systems
 
 
-def _system_name(key: str) -> str:
+def system_name(artefacts: Artefacts, key: str) -> str:
+    """Return what a person calls a system of the measures."""
+    if key == "classifier" and not artefacts.metrics.get("joined", True):
+        return ALONE
     return SYSTEM_NAMES.get(key, key)
 
 
 def _compare(measured: dict[str, dict[str, Any]], rule: str) -> list[System]:
     table = {
-        key: {"mAP": system["mAP"], "CF1": system[rule]["CF1"], "OF1": system[rule]["OF1"]}
-        for key, system in measured.items()
+        name: {"mAP": system["mAP"], "CF1": system[rule]["CF1"], "OF1": system[rule]["OF1"]}
+        for name, system in measured.items()
     }
     tops = {
         measure: max((_printed(row[measure]) for row in table.values()), default=-1.0)
         for measure in ("mAP", "CF1", "OF1")
     }
     return [
-        System(_system_name(key), row, frozenset(m for m, top in tops.items() if 0 <= top == _printed(row[m])))
-        for key, row in table.items()
+        System(name, row, frozenset(m for m, top in tops.items() if 0 <= top == _printed(row[m])))
+        for name, row in table.items()
     ]
 
 

@@ -10,9 +10,11 @@ from typing import Annotated
 
 import typer
 
+from tagweave.options import RunFolder
+
 
 def review(
-    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    run: RunFolder,
     port: Annotated[int | None, typer.Option(help="8765 or a free one when absent", show_default=False)] = None,
     host: Annotated[
         str, typer.Option(help="address to listen on; another than this lets other computers in")

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from tagweave.config import PRESETS
-
-RUN = typer.Argument(help="run folder", show_default=False)
+from tagweave.options import RunFolder
 
 
 def attention(
-    run: Annotated[Path, RUN],
+    run: RunFolder,
     images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder of the pictures")] = Path("attention"),
 ) -> None:
@@ -31,7 +30,7 @@ def attention(
         typer.echo(f"not shown: {item.path}: {item.reason}", err=True)
 
 
-def plots(run: Annotated[Path, RUN]) -> None:
+def plots(run: RunFolder) -> None:
     """Draw the label embeddings and the co-occurrence of labels into the run's plots folder.
 
     Example: `tagweave plots runs/photos`

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tagweave.errors import InputError
+from tagweave.options import Quiet, RunFolder
 
 NEEDED = ("fastapi", "uvicorn", "multipart", "prometheus_client")
 
 
 def serve(
-    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    run: RunFolder,
     host: Annotated[str, typer.Option(help="address to listen on; only this machine by default")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port; 0 takes a free one")] = 8000,
     max_images: Annotated[int, typer.Option(help="images of one request")] = 64,
@@ -23,7 +23,7 @@ def serve(
     max_waiting: Annotated[int, typer.Option(help="images accepted and not yet answered; more get 503")] = 256,
     batch: Annotated[int, typer.Option(help="images scored together")] = 16,
     wait_ms: Annotated[float, typer.Option(help="how long an image waits for others")] = 2.0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Answer requests for predictions over HTTP until stopped; what was accepted is still answered.
 

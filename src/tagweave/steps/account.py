@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tagweave.calibration import expected_calibration_error, reliability
 from tagweave.graph.pseudo_labels import POSITIVE_FROM, Acceptance, Precision, accept, least_cells
 from tagweave.steps.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tagweave.graph.propagation import Propagation
 
 LOWER_GOALS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5)  # tried where the wanted precision is not shown
 ONE_SIDED = 1.645  # deviations that leave 5 % of the normal distribution on one side
@@ -45,6 +48,25 @@ def propagation_facts(outcome: Outcome) -> dict[str, Any]:
         "labels_with_positives": int(outcome.decisions.positive.any(axis=0).sum()),
         "labels_without": _by_reason(labels.names, reasons(outcome)),
         "reliability": reliability(outcome.honest, outcome.evidence.labels), "sentences": sentences(outcome),
+    }  # fmt: skip
+
+
+def choice_facts(spread: Propagation) -> dict[str, Any]:
+    """Return what the propagation chose, and how what it tried did on hidden labels; None and empty without a teacher.
+
+    ``blends``: log loss and mAP by the graph's share; ``penalties``: the squared error of each left-out label by ridge.
+    """
+    teacher = spread.teacher
+    return {
+        "graph_share": spread.share, "ridge_penalty": teacher.penalty if teacher else None,
+        "blends": [
+            {"share": blend.share, "log_loss": blend.log_loss, "mAP": _number(blend.mean_average_precision)}
+            for blend in spread.blends
+        ],
+        "penalties": [
+            {"penalty": penalty, "squared_error": error}
+            for penalty, error in (teacher.errors.items() if teacher else ())
+        ],
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Compute the stage maps of every image once, into the cache."""
+"""Compute the record of every image once, into the cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from tagweave.steps.stored import COLLECTION, load_collection, save_collection
 
 
 def embed(job: Job, key: str) -> Mapping[str, Any]:
-    """Compute the records that the cache lacks; images that fail after all go to quarantine."""
+    """Compute the records that the cache lacks; images that fail after all go to quarantine.
+
+    Where the backbone is to learn, its own maps are of no use, and only the pooled features are stored: propagation
+    compares images by them.
+    """
     from tagweave.encoders.backbones import build_encoder
     from tagweave.encoders.cache import RecordCache
     from tagweave.encoders.extract import extract
+    from tagweave.encoders.pooled_features import features_only
     from tagweave.encoders.runners import build_runner
 
     manifest, labels = load_collection(job.folder / "check")
     encoder = build_encoder(**job.config.encoder.model_dump())
+    if job.config.train.regime == "finetune":
+        encoder = features_only(encoder)
     cache = RecordCache.of(encoder)
     with job.console.progress("embed", "images") as progress:
         bad = extract(manifest, encoder, build_runner(encoder, cache.folder), cache, progress)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, read_json, write_json
+from tagweave.steps.certainty import intervals
 from tagweave.steps.doubts import Unseen, right_and_wrong, unseen_probabilities, write_doubts
-from tagweave.steps.finetuned import trained_records
+from tagweave.steps.finetuned import encoded
 from tagweave.steps.job import Job
 from tagweave.steps.stored import load_collection, open_records
 from tagweave.tables import write_predictions
@@ -25,21 +26,27 @@ SHOWN_IMAGES = 6  # in the report with attention maps, of those decided rightly 
 
 def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     """Score every image with the final model and measure all systems on the held-out splits."""
+    from tagweave.model.joint import JointHead
     from tagweave.predict import Classifier
     from tagweave.threads import limit_threads
+    from tagweave.training.batches import MapSource
+    from tagweave.training.loop import score_images
 
     limit_threads("torch")
     manifest, labels = load_collection(job.folder)
     classifier = Classifier.load(job.folder / "model")
-    cache, positions = open_records(job, manifest)
-    if classifier.is_finetuned:
-        records = trained_records(job, classifier.built_encoder, manifest)
-        cache, positions = records.cache, records.positions
+    source = (
+        encoded(manifest, classifier.built_encoder)
+        if classifier.is_finetuned
+        else MapSource(*open_records(job, manifest))
+    )
     with job.console.progress("evaluate", "images") as progress:
-        probabilities = _score_all(classifier, cache, positions, progress)
+        logits = score_images(classifier.head, source, progress)
+    probabilities = classifier.calibration.apply(logits.astype(np.float64))
     splits = _measure_splits(job.folder, manifest, labels, probabilities, classifier.thresholds)
     content = {
-        "main": "classifier", "splits": splits, "cooccurrence": _cooccurrence(labels.take(manifest.rows("train"))),
+        "main": "classifier", "joined": isinstance(classifier.head, JointHead), "splits": splits,
+        "cooccurrence": _cooccurrence(labels.take(manifest.rows("train"))),
         "propagation": read_json(job.folder / "steps" / "propagate.json")["propagation"],
     }  # fmt: skip
     rounds = read_json(job.folder / "steps" / "train.json").get("rounds")
@@ -47,7 +54,7 @@ def evaluate(job: Job, key: str) -> Mapping[str, Any]:
     write_predictions(job.folder / "predictions.parquet", manifest, labels.names, probabilities)
     held_out = unseen_probabilities(job.folder, manifest, labels, probabilities)
     suspected = write_doubts(job.folder, manifest, labels, probabilities, held_out)
-    _save_attention(job, classifier, manifest, labels, held_out, cache, positions)
+    _save_attention(job, classifier, manifest, labels, held_out, source)
     return {
         "measured": {split: len(manifest.rows(split)) for split in splits}, "suspected_errors": suspected,
         "outputs": ["metrics.json", "predictions.parquet", "attention.npz"],
@@ -76,10 +83,13 @@ def _measure_splits(
         truth = labels.take(rows)
         if truth.positives.any():
             measured = {}
-            for name, scores in {**systems, "classifier": classifier[split]}.items():
-                here = scores[rows].astype(np.float64)
-                measured[name] = measure(here, truth, thresholds if name == "classifier" else None)
-                measured[name]["reliability"] = reliability(here, truth)
+            given = {**systems, "classifier": classifier[split]}
+            here = {name: scores[rows].astype(np.float64) for name, scores in given.items()}
+            for name, scores in here.items():
+                measured[name] = measure(scores, truth, thresholds if name == "classifier" else None)
+                measured[name]["reliability"] = reliability(scores, truth)
+            for name, sure in intervals(here, truth, "classifier").items() if split == "val" else ():
+                measured[name].update(sure)
             splits[split] = {"systems": measured}
     return splits
 
@@ -91,17 +101,8 @@ def _cooccurrence(seen: LabelMatrix) -> dict[str, Any]:
     return {"names": list(seen.names), "counts": seen.positives.tolist(), "conditional": conditional}
 
 
-def _score_all(classifier: Any, cache: Any, positions: NDArray[np.int64], progress: Any) -> NDArray[np.float64]:
-    parts = []
-    for start in range(0, len(positions), 64):
-        parts.append(classifier.probabilities(cache.records(positions[start : start + 64])))
-        progress(min(start + 64, len(positions)), len(positions))
-    return np.concatenate(parts)
-
-
 def _save_attention(
-    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, held_out: Unseen,
-    cache: Any, positions: NDArray[np.int64],
+    job: Job, classifier: Any, manifest: Manifest, labels: LabelMatrix, held_out: Unseen, source: Any
 ) -> None:  # fmt: skip
     """Keep the attention maps of images of the measured split: some decided rightly, some not."""
     for split in ("test", "val", "train"):
@@ -111,7 +112,7 @@ def _save_attention(
     decided = held_out.of(rows) >= classifier.thresholds
     chosen, errors = right_and_wrong(labels.take(rows), decided, SHOWN_IMAGES, job.config.seed)
     rows = rows[chosen]
-    looks = classifier.attention(cache.records(positions[rows]))
+    looks = classifier.attention(source.records(rows))
     arrays: dict[str, Any] = {f"map_{number}": look.weights for number, look in enumerate(looks)}
     stages = np.array([f"stage {look.stage}, stride {look.stride}" for look in looks], dtype=str)
     with atomic(job.folder / "attention.npz") as partial:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from tagweave.config import EncoderConfig
 from tagweave.data.manifest import Manifest
-from tagweave.errors import InputError
 from tagweave.runs import atomic
 from tagweave.steps.job import Job
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tagweave.encoders.backbones import Encoder
-    from tagweave.training.batches import MapSource
+    from tagweave.training.encoded import EncodedSource
     from tagweave.training.end_to_end import EndToEnd
     from tagweave.training.pixels import PixelSource
 
@@ -73,30 +73,15 @@ def put_given_beside_model(job: Job) -> EncoderConfig:
     return job.config.encoder.model_copy(update={"weights": TRUNK})
 
 
-def trained_records(job: Job, encoder: Encoder, manifest: Manifest) -> MapSource:
-    """Return the records of a manifest's images by a trained encoder; those the run's own cache lacks are computed.
+def encoded(manifest: Manifest, encoder: Encoder, keep: bool = True) -> EncodedSource:
+    """Return the images of a manifest as an encoder sees them, computed as they are read.
 
-    Raises:
-        InputError: an image can no longer be read.
+    ``keep`` whether the encoder's session stays in the user's cache, for an encoder that is met again.
     """
-    from tagweave.encoders.cache import RecordCache
-    from tagweave.encoders.extract import extract
-    from tagweave.encoders.runners import build_runner
-    from tagweave.training.batches import MapSource
-
-    cache = RecordCache.of(encoder, job.folder / "cache")
-    with job.console.progress("embed anew", "images") as progress:
-        bad = extract(manifest, encoder, build_runner(encoder, cache.folder), cache, progress)
-    if bad:
-        raise InputError([f"Expected {item.path} as it was checked, but it {item.reason}. Run again." for item in bad])
-    return MapSource(cache, cache.positions(manifest.digests))
-
-
-def forget_other_records(job: Job, kept: Encoder | None) -> None:
-    """Remove the records of encoders that the final model does not use."""
     from tagweave.encoders.cache import cache_folder
+    from tagweave.encoders.runners import build_runner
+    from tagweave.training.encoded import EncodedSource
 
-    own = cache_folder(kept, job.folder / "cache") if kept else None
-    for folder in (job.folder / "cache" / "maps").glob("*"):
-        if folder != own:
-            shutil.rmtree(folder)
+    with TemporaryDirectory() as passing:
+        runner = build_runner(encoder, cache_folder(encoder) if keep else Path(passing))
+    return EncodedSource(manifest, encoder, runner)

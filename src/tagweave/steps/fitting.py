@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.steps.collection import Images
-from tagweave.steps.finetuned import build_end_to_end, keep_trunk, pixels_of, trained_records
+from tagweave.steps.finetuned import build_end_to_end, encoded, keep_trunk, pixels_of
 from tagweave.steps.head import build_untrained_head
 from tagweave.steps.job import Job
 from tagweave.steps.respread import respread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tagweave.encoders.backbones import Encoder
-    from tagweave.training.batches import MapSource, Source, TrainingSet
+    from tagweave.training.batches import Source, TrainingSet
     from tagweave.training.loop import Report
 
 
@@ -61,11 +61,11 @@ class Fit:
     history: tuple[dict[str, Any], ...]
     rounds: tuple[dict[str, Any], ...] = ()
 
-    def records(self, job: Job, images: Images, rows: NDArray[np.int64]) -> MapSource:
+    def records(self, images: Images, rows: NDArray[np.int64]) -> Source:
         """Return what the network sees of some rows of the collection."""
         if self.encoder is None:
             return images.maps(rows)
-        return trained_records(job, self.encoder, images.manifest.take(rows))
+        return encoded(images.manifest.take(rows), self.encoder, keep=False)
 
 
 def fit(job: Job, task: Task, images: Images) -> Fit:
@@ -121,6 +121,7 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     """Train a network with the labels of ``hidden`` unseen; they choose the epoch where there are any."""
     from tagweave.steps.policies import policy_over
     from tagweave.steps.targets import training_set
+    from tagweave.training.batches import lengthened
     from tagweave.training.loop import Validation
     from tagweave.training.loop import train as run_training
     from tagweave.training.ranks import current
@@ -130,7 +131,9 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     network, read = _network(job, head, images)
     policy = policy_over(images.source, config.targets, job.config.seed)
     data = training_set(propagated, config, images.manifest, images.labels, read, hidden, policy)
-    title = " ".join(["train" if task.stage == "choice" else "train again", *([f"{number}"] if number > 1 else [])])
+    if config.regime == "frozen":
+        config = lengthened(config, int(data.labelled.sum()), int((~data.labelled).sum()))
+    title = " ".join(["train" if task.stage == "choice" else "train all", *([f"{number}"] if number > 1 else [])])
     with _reporting(job, title, folder.name) as report:
         history = run_training(
             network, data, Validation(read(hidden), images.labels.take(hidden)), config, seed=job.config.seed,

@@ -28,11 +28,15 @@ def build_untrained_head(job: Job, images: Images, hidden: NDArray[np.int64], pr
     from tagweave.model.inputs import HeadInputs
     from tagweave.peers.registry import build_head
     from tagweave.steps.label_facts import label_facts
+    from tagweave.training.batches import batches
 
-    config, pool, source = job.config.model, np.flatnonzero(images.is_pool), images.source
+    config, pool = job.config.model, np.flatnonzero(images.is_pool)
     facts = label_facts(config, images.labels.hide(hidden).take(pool), propagated, job.config.seed)
     sample = np.sort(np.random.default_rng(job.config.seed).permutation(pool)[:STATISTICS_SAMPLE])
-    mean = pool_mean(source.cache.features(source.positions[pool]))  # the very one that the graph centres on
+    source = images.maps(sample)
+    at_once = len(sample) if images.encoder is None else source.batch
+    maps = (read[0] for _, read in batches(source, np.arange(len(sample)), at_once))
+    mean = pool_mean(images.features(pool))  # the very one that the graph centres on
     torch.manual_seed(job.config.seed)
-    inputs = HeadInputs.measure(source.cache.layout, facts, source.read(sample)[0], torch.from_numpy(mean))
+    inputs = HeadInputs.measure(images.layout, facts, maps, torch.from_numpy(mean))
     return build_head(config, inputs)

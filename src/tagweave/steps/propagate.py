@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.runs import atomic, write_json
-from tagweave.steps.account import propagation_facts, reasons
+from tagweave.steps.account import choice_facts, propagation_facts, reasons
 from tagweave.steps.examples import examples
 from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
@@ -51,7 +51,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, final, pool, features, manifest)
     _save_labels(job.folder, final, pool, manifest, labels, by_graph)
     _save_evidence(job, final, pool, manifest)
-    facts = propagation_facts(final)
+    facts = {**propagation_facts(final), **choice_facts(final.spread)}
     notes: list[str] = facts["sentences"]
     job.console.say(
         f"propagate: graph's share {final.spread.share:.2f}, {facts['pseudo_positive']:,} positive and "
@@ -59,10 +59,8 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     )
     for note in notes:
         job.console.say(f"propagate: {note}")
-    teacher = final.spread.teacher
-    choice = {"share": final.spread.share, "penalty": teacher.penalty if teacher else None}
     return {
-        **choice, "rounds": final.spread.rounds, "propagation": facts, "parts": final.spread.seconds, "notes": notes,
+        "rounds": final.spread.rounds, "propagation": facts, "parts": final.spread.seconds, "notes": notes,
         "outputs": ["labels.parquet", *(f"graph/{name}" for name in OUTPUTS)],
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 from tagweave.errors import InputError
 from tagweave.metrics import average_precisions
 from tagweave.steps.collection import Images
+from tagweave.steps.finetuned import encoded
 from tagweave.steps.job import Job
 from tagweave.steps.outcome import graph_settings, spread_and_decide
 from tagweave.steps.propagate import save_targets
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from tagweave.steps.fitting import Fit
-    from tagweave.training.batches import MapSource
+    from tagweave.training.batches import Source
 
 
 def respread(job: Job, fit: Fit, images: Images, path: Path) -> dict[str, Any]:
@@ -31,14 +33,17 @@ def respread(job: Job, fit: Fit, images: Images, path: Path) -> dict[str, Any]:
     Returns:
         counts of accepted cells, the graph's share, and its validation mAP, None without validation positives.
     """
+    from tagweave.encoders.pooled_features import features_only
     from tagweave.graph.image_graph import build_graph
 
     pool = np.flatnonzero(images.is_pool)
-    source = fit.records(job, images, pool)
     if fit.encoder is not None:
-        features, parts = source.cache.features(source.positions), source.cache.layout.parts
+        trained = features_only(fit.encoder)
+        with job.console.progress("embed anew", "images") as progress:
+            source = encoded(images.manifest.take(pool), trained, keep=False)
+            features, parts = read_features(source, lambda maps, pooled: pooled, progress), trained.layout.parts
     else:
-        features = image_features(fit.network, source)
+        features = image_features(fit.network, images.maps(pool))
         parts = (features.shape[1],)
     settings = graph_settings(job.config.graph, parts)
     graph = build_graph(features[:, : sum(settings.parts)], settings, len(images.labels.names))
@@ -53,22 +58,32 @@ def respread(job: Job, fit: Fit, images: Images, path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def image_features(head: nn.Module, source: MapSource) -> NDArray[np.float32]:
+def image_features(head: nn.Module, source: Source) -> NDArray[np.float32]:
     """Return F (n, width) of the images of ``source``.
 
     Raises:
         InputError: the head has no such feature.
     """
-    import torch
-
-    from tagweave.training.batches import batches
-    from tagweave.training.loop import SCORING_BATCH
-
     if not hasattr(head, "image_feature"):
         raise InputError(
             "Expected a head that gives an image's feature for train.rounds above 1 in the frozen regime, but "
             f"{type(head).__name__} gives none; use model.head=mscnn_lce, train.regime=finetune or train.rounds=1."
         )
+    return read_features(source, head.image_feature)  # type: ignore[arg-type]
+
+
+def read_features(
+    source: Source, feature: Callable[..., Tensor], progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return what ``feature`` makes of the inputs of every image of ``source`` (n, width)."""
+    import torch
+
+    from tagweave.training.batches import batches
+
+    found = []
     with torch.inference_mode():
-        found = (head.image_feature(*inputs) for _, inputs in batches(source, np.arange(len(source)), SCORING_BATCH))  # type: ignore[operator]
-        return np.concatenate([feature.numpy() for feature in found])
+        for rows, inputs in batches(source, np.arange(len(source)), source.batch):
+            found.append(feature(*inputs).numpy())
+            if progress:
+                progress(int(rows[-1]) + 1, len(source))
+    return np.concatenate(found)

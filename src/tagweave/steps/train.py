@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tagweave.runs import atomic, read_json
+from tagweave.steps.beside import choose, choosing_beside, pays
 from tagweave.steps.collection import Images, open_images
-from tagweave.steps.finetuned import TRUNK, forget_other_records, put_beside_model, put_given_beside_model
+from tagweave.steps.finetuned import TRUNK, put_beside_model, put_given_beside_model
 from tagweave.steps.fitting import Fit, Task, fit
 from tagweave.steps.job import Job
 from tagweave.steps.judged import Floats, calibrate, choose_thresholds
@@ -38,9 +40,9 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
 
     by_network = _logits(job, choice, choice.network, images, val)
     network_calibration = calibrate(by_network, truth)
-    by_head = _logits(job, choice, _joined(job, choice, network_calibration), images, val)
+    joined, head = (_joined(job, fitted, network_calibration) for fitted in (choice, final))
+    by_head = by_network if joined is choice.network else _logits(job, choice, joined, images, val)
     calibration = calibrate(by_head, truth)
-    head = _joined(job, final, network_calibration)
     thresholds = choose_thresholds(calibration, by_head, truth)
 
     scores = {
@@ -57,7 +59,6 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
         np.savez_compressed(partial, **scores)  # type: ignore[arg-type]
     with atomic(job.folder / "history.jsonl") as partial:
         partial.write_text("".join(json.dumps(record) + "\n" for record in choice.history), encoding="utf-8")
-    forget_other_records(job, final.encoder)
     return {**_facts(choice, final), "outputs": [*model, "checkpoints/scores.npz", "history.jsonl"]}
 
 
@@ -71,10 +72,16 @@ def fit_both(job: Job, key: str, images: Images) -> tuple[Fit, Fit]:
     from tagweave.threads import limit_threads
 
     limit_threads("torch")
-    val = images.labelled("val")
-    choice = fit(job, Task("choice", key, val), images)
-    again = len(val) and job.config.train.refit
-    return choice, fit(job, Task("final", key, val[:0]), images) if again else choice
+    choice = choose(job, key, images)
+    if not (len(choice.hidden) and job.config.train.refit):
+        fitted = fit(job, choice, images)
+        return fitted, fitted
+    final = Task("final", key, choice.hidden[:0])
+    if pays(job, images):
+        with choosing_beside(job, key):
+            fitted = fit(job, final, images)
+        return fit(job, choice, images), fitted
+    return fit(job, choice, images), fit(job, final, images)
 
 
 def _joined(job: Job, fitted: Fit, calibration: Calibration) -> nn.Module:
@@ -98,7 +105,9 @@ def _logits(job: Job, fitted: Fit, head: nn.Module, images: Images, rows: NDArra
 
     if not len(rows):
         return np.zeros((0, len(images.labels.names)))
-    return score_images(head, fitted.records(job, images, rows)).astype(np.float64)
+    slow = fitted.encoder is not None
+    with job.console.progress("score", "images") if slow else nullcontext() as progress:
+        return score_images(head, fitted.records(images, rows), progress).astype(np.float64)
 
 
 def _save_model(
@@ -114,7 +123,7 @@ def _save_model(
         encoder = put_given_beside_model(job)
     Classifier(
         names=images.labels.names, thresholds=thresholds, calibration=calibration, encoder=encoder, encoder_key=key,
-        layout=images.source.cache.layout, model=job.config.model, head=head.eval(),
+        layout=images.layout, model=job.config.model, head=head.eval(),
         is_finetuned=final.encoder is not None,
     ).save(job.folder / "model")  # fmt: skip
     names = ("model.json", "model.safetensors", *((TRUNK,) if encoder.weights == TRUNK else ()))

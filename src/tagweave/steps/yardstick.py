@@ -16,9 +16,8 @@ def linear_logits(job: Job, fit: Fit, images: Images, rows: NDArray[np.int64]) -
 
     from tagweave.training.linear import train_linear
 
-    source = images.source
     with torch.inference_mode():
-        features = torch.from_numpy(source.cache.features(source.positions))
+        features = torch.from_numpy(images.features(np.arange(len(images.manifest))))
         x: NDArray[np.float32] = fit.network.pooled(features).numpy()  # type: ignore[operator]
     labelled = images.labels.hide(fit.task.hidden).labelled & images.is_pool
     layer = train_linear(x[labelled], images.labels.take(np.flatnonzero(labelled)), job.config.seed)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from tagweave.options import Json, Quiet, RunFolder, print_json
 
 if TYPE_CHECKING:
     from tagweave.suggest.run import Suggestions
 
 
 def suggest(
-    run: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    run: RunFolder,
     n: Annotated[int, typer.Option("-n", min=1, help="how many images")] = 50,
     strategy: Annotated[
         Literal["mixed", "uncertainty", "disagreement", "coverage", "expected"],
@@ -26,8 +27,8 @@ def suggest(
     everything: Annotated[
         bool, typer.Option("--all", help="with --out: the given labels too, to fit again with")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="only results and errors")] = False,
-    json: Annotated[bool, typer.Option("--json", help="results as JSON on standard output")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> None:
     """Choose the images whose labels would teach most, and say why.
 
@@ -47,7 +48,7 @@ def suggest(
         reasons = found.write(out, everything)
         console.say(f"{len(found.images):,} images to label written to {out}, reasons to {reasons}")
     if json:
-        typer.echo(json_text.dumps(found.to_json(), indent=1, ensure_ascii=False))
+        print_json(found.to_json())
     elif out is None or not quiet:
         _show(found)
 

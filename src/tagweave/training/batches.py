@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tagweave.config import TrainConfig
+from tagweave.encoders.backbones import Layout
 from tagweave.encoders.cache import RecordCache
 
 Inputs = tuple[Any, ...]
@@ -19,7 +21,13 @@ Inputs = tuple[Any, ...]
 
 
 class Source(Protocol):
-    """Read what the network sees of n images; ``readers`` batches are read at a time."""
+    """Read what the network sees of n images; ``readers`` batches are read at a time.
+
+    ``batch`` is how many images are scored at once: fewer where their inputs, or what is made of them, are larger.
+    """
+
+    @property
+    def batch(self) -> int: ...
 
     @property
     def readers(self) -> int: ...
@@ -38,15 +46,25 @@ class MapSource:
     cache: RecordCache
     positions: NDArray[np.int64]
     readers: int = 1
+    batch: int = 256
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def read(self, rows: NDArray[np.int64], draws: NDArray[np.int64] | None = None) -> Inputs:
-        """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
-        maps, features = self.cache.layout.split(self.cache.records(self.positions[rows]))
-        # torch widens half precision several times faster than NumPy
-        return [torch.from_numpy(stage).float() for stage in maps], torch.from_numpy(features).float()
+        """Return float32 stage maps and raw features of ``rows``."""
+        return head_inputs(self.cache.layout, self.records(rows))
+
+    def records(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return records (B, map_values + D) as stored."""
+        return self.cache.records(self.positions[rows])
+
+
+def head_inputs(layout: Layout, records: NDArray[np.float16]) -> Inputs:
+    """Return float32 stage maps, one (B, channels, H, W) tensor per stage, and raw features (B, D)."""
+    maps, features = layout.split(records)
+    # torch widens half precision several times faster than NumPy
+    return [torch.from_numpy(stage).float() for stage in maps], torch.from_numpy(features).float()
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,7 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
     wanted = epoch_length(len(known), others, share) - others
     if wanted > len(known):
         whole, rest = divmod(wanted - len(known), len(known))
+        # Whole copies first, so that no labelled image comes more than once oftener than another.
         rows = np.concatenate([rows, np.tile(known, whole), rng.permutation(known)[:rest]])
     return rng.permutation(rows)
 
@@ -89,6 +108,16 @@ def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int
 def epoch_length(labelled: int, others: int, share: float) -> int:
     """Return how many images an epoch has, labelled ones repeated until they make up ``share``."""
     return others + (max(labelled, round(share * others / (1.0 - share))) if labelled else 0)
+
+
+def lengthened(config: TrainConfig, labelled: int, others: int) -> TrainConfig:
+    """Return ``config`` with as many epochs as give its least number of updates, the patience in proportion.
+
+    A few hundred images make a handful of updates an epoch, too few for labels with few positives to be learned.
+    """
+    an_epoch = -(-epoch_length(labelled, others, config.labelled_share) // config.batch)
+    epochs = max(config.epochs, -(-config.updates // max(an_epoch, 1)))
+    return config.model_copy(update={"epochs": epochs, "patience": -(-config.patience * epochs // config.epochs)})
 
 
 def batches(source: Source, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:

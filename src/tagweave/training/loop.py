@@ -27,8 +27,6 @@ from tagweave.training.ranks import ALONE, Ranks
 from tagweave.training.state import Progress, State, resume, save_progress
 from tagweave.training.step import Stepper, build_stepper, move
 
-SCORING_BATCH = 256
-
 Report = Callable[[int, int, dict[str, Any]], None]
 
 
@@ -200,19 +198,18 @@ def _is_due(saved: float, training: Training, at: Progress, images: int) -> bool
 
 
 @torch.inference_mode()
-def score_images(network: nn.Module, source: Source) -> NDArray[np.float32]:
+def score_images(
+    network: nn.Module, source: Source, progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:  # fmt: skip
     """Return logits (n, C) of the images of ``source``, nothing augmented."""
     network.eval()
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    rows = np.arange(len(source))
-    scored = (
-        network(*move(inputs, device)).logits.float().cpu() for _, inputs in batches(source, rows, _size(network))
-    )
-    return np.concatenate([logits.numpy() for logits in scored])
-
-
-def _size(network: nn.Module) -> int:
-    return 32 if isinstance(network, EndToEnd) else SCORING_BATCH  # pixels' maps are many times as large as records
+    scored = []
+    for rows, inputs in batches(source, np.arange(len(source)), source.batch):
+        scored.append(network(*move(inputs, device)).logits.float().cpu().numpy())
+        if progress:
+            progress(int(rows[-1]) + 1, len(source))
+    return np.concatenate(scored)
 
 
 def _score(network: nn.Module, validation: Validation) -> float | None:

@@ -30,6 +30,7 @@ class PixelSource:
     size: int
     augment: str = "none"
     readers: int = field(default_factory=available_threads)
+    batch: int = 32
     strong: bool = False
 
     def __len__(self) -> int:
@@ -51,6 +52,7 @@ class PixelSource:
     def _load(self, file: Path, draw: NDArray[np.int64] | None) -> NDArray[np.uint8]:
         cut = draw is not None and self.augment == "crop"
         try:
+            # A crop is enlarged to ``size``: decoded smaller, the smallest would be blurred.
             image = decode(file, at_least=round(self.size / min(SCALES)) if cut else self.size)
         except ImageError as error:
             raise InputError(f"Expected {file} as it was checked, but it {error}. Run again to check anew.") from error

@@ -44,6 +44,7 @@ class Ranks:
                 "Expected train.batch_norm=frozen for several processes on CPUs: their batch statistics cannot be "
                 "joined there. Leave it out, or use GPUs."
             )
+        # A head that learns in stages leaves the other stages' parameters without a gradient.
         return nn.parallel.DistributedDataParallel(objective, find_unused_parameters=True)
 
     def unsynchronised(self, wrapped: nn.Module) -> AbstractContextManager[Any]:
