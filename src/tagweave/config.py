@@ -247,7 +247,8 @@ PAPER_GRAPH = {"features": "average", "pca": 0, "k": 50, "strength": "wcn", "rou
 PAPER_MODEL = {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0}
 PAPER_TRAIN = {
     "epochs": 25, "updates": 0, "batch": 32, "optimiser": "sgd", "learning_rate": 0.001, "weight_decay": 1e-4,
-    "clip": 10.0, "ema": 0.0, "loss": "weighted_bce", "auxiliary": 1.0, "targets": "decided", "patience": 25, "network_share": 1.0,
+    "clip": 10.0, "ema": 0.0, "loss": "weighted_bce", "auxiliary": 1.0, "targets": "decided", "patience": 25,
+    "network_share": 1.0,
 }  # fmt: skip
 
 # Differences from the defaults.
