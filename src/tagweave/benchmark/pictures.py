@@ -103,6 +103,9 @@ def _lines(picture: Lines, records: Records) -> Figure:
         axes.fill_between(x, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     if picture.logarithmic:
         axes.set_xscale("log")
+        places = sorted({record[picture.x] for record in records})
+        axes.set_xticks(places, [f"{place:,g}" for place in places])  # those measured, not powers of ten
+        axes.minorticks_off()
     axes.set_xlabel(picture.x_name)
     axes.set_ylabel(f"{picture.value}, %")
     axes.grid(alpha=0.3)
