@@ -122,6 +122,12 @@ def test_what_was_set_is_not_called_chosen(run: Path) -> None:
     assert "The network handed over learned from the validation images too (train.refit)." in text
 
 
+def test_more_epochs_for_a_small_collection_are_explained(run: Path) -> None:
+    record = run / "steps" / "train.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "epochs": 40}))
+    assert "network 40 Set: all 40, more than the 25 of train.epochs, for the least number of updates" in said(run)
+
+
 def test_without_refit_the_epoch_is_chosen(artefacts: Artefacts) -> None:
     rows = [{"epoch": n, "loss": 1.0, "val_mAP": area, "seconds": 1.0} for n, area in ((1, 0.4), (2, 0.6), (3, 0.5))]
     config = CONFIG.replace("refit = true", "refit = false")
