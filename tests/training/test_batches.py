@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toys import LAYOUT, toy
 
 from tagweave.config import TrainConfig
-from tagweave.training.batches import batches, epoch_order, lengthened
+from tagweave.training.batches import TrainingSet, batches, epoch_length, epoch_order, lengthened
 
 
 def marks(labelled: int, others: int) -> np.ndarray:
@@ -87,17 +87,31 @@ def test_a_reader_that_is_left_early_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "epochs", "patience"),
-    [(4000, 12, 5), (640, 40, 17), (64, 400, 167), (1, 400, 167)],
+    ("images", "epochs", "passes", "patience"),
+    [(4000, 12, 1, 5), (1300, 20, 1, 9), (640, 14, 3, 6), (64, 13, 33, 6), (1, 13, 33, 6)],
 )
-def test_a_small_collection_is_gone_over_more_often(images: int, epochs: int, patience: int) -> None:
+def test_a_small_collection_is_gone_over_more_often(images: int, epochs: int, passes: int, patience: int) -> None:
     config = TrainConfig(epochs=12, updates=400, batch=64, patience=5)
-    found = lengthened(config, labelled=images, others=0)
-    assert (found.epochs, found.patience) == (epochs, patience)
-    assert found.model_copy(update={"epochs": 12, "patience": 5}) == config
+    longer, found = lengthened(config, labelled=images, others=0)
+    assert (longer.epochs, found, longer.patience) == (epochs, passes, patience)
+    assert longer.model_copy(update={"epochs": 12, "patience": 5}) == config
 
 
-def test_repeated_labelled_images_count_as_updates() -> None:
-    config = TrainConfig(epochs=1, updates=100, batch=10, labelled_share=0.5, patience=1)
-    assert lengthened(config, labelled=10, others=90).epochs == 6  # 180 images an epoch
-    assert lengthened(config.model_copy(update={"updates": 0}), labelled=10, others=90).epochs == 1
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 300), st.integers(0, 3000), st.integers(1, 30), st.integers(0, 600), st.integers(1, 80))
+def test_the_updates_are_reached_and_hardly_passed(
+    labelled: int, others: int, epochs: int, updates: int, batch: int
+) -> None:
+    config = TrainConfig(epochs=epochs, updates=updates, batch=batch)
+    longer, passes = lengthened(config, labelled, others)
+    in_an_epoch = passes * -(-max(epoch_length(labelled, others, config.labelled_share), 1) // batch)
+    reached = longer.epochs * in_an_epoch
+    assert reached >= updates
+    assert longer.epochs == epochs or reached < updates + in_an_epoch
+    assert longer.epochs <= 2 * epochs
+
+
+def test_an_epoch_of_several_passes_orders_each_anew() -> None:
+    data = TrainingSet(None, *(np.zeros((6, 1), dtype=np.float32),) * 2, np.ones(6, dtype=bool), (), passes=3)  # type: ignore[arg-type]
+    order = data.order(0.0, seed=1, epoch=2)
+    np.testing.assert_array_equal(order, np.concatenate([epoch_order(data.labelled, 0.0, 1, e) for e in (6, 7, 8)]))

@@ -106,7 +106,8 @@ class Bench:
         for trial in trials:
             train, images = trial.config.train, learned_from(self.held, trial.budget, trial.config)
             labelled = labelled_images(self.held, trial.budget)
-            epochs = lengthened(train, labelled, images - labelled).epochs * (1 + train.refit)
+            longer, passes = lengthened(train, labelled, images - labelled)
+            epochs = longer.epochs * passes * (1 + train.refit)
             total += image * images * (epochs + (trial.search.share(images, train.epochs) if trial.search else 0.0))
         return total
 

@@ -132,7 +132,8 @@ def _fit_once(job: Job, task: Task, images: Images, propagated: Path, number: in
     policy = policy_over(images.source, config.targets, job.config.seed)
     data = training_set(propagated, config, images.manifest, images.labels, read, hidden, policy)
     if config.regime == "frozen":
-        config = lengthened(config, int(data.labelled.sum()), int((~data.labelled).sum()))
+        config, passes = lengthened(config, int(data.labelled.sum()), int((~data.labelled).sum()))
+        data = replace(data, passes=passes)
     title = " ".join(["train" if task.stage == "choice" else "train all", *([f"{number}"] if number > 1 else [])])
     with _reporting(job, title, folder.name) as report:
         history = run_training(

@@ -78,6 +78,7 @@ class TrainingSet:
         labelled: (n,) whether a person labelled the image.
         names: n names, for messages.
         unknown: (n, C) cells that the network fills in by itself while it learns; None: there are none.
+        passes: times that an epoch goes over the images.
     """
 
     source: Source
@@ -86,6 +87,14 @@ class TrainingSet:
     labelled: NDArray[np.bool_]
     names: tuple[str, ...]
     unknown: NDArray[np.bool_] | None = None
+    passes: int = 1
+
+    def order(self, share: float, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Return the rows of one epoch, pass after pass; see ``epoch_order``."""
+        first = epoch * self.passes
+        return np.concatenate(
+            [epoch_order(self.labelled, share, seed, number) for number in range(first, first + self.passes)]
+        )
 
 
 def epoch_order(labelled: NDArray[np.bool_], share: float, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -110,14 +119,17 @@ def epoch_length(labelled: int, others: int, share: float) -> int:
     return others + (max(labelled, round(share * others / (1.0 - share))) if labelled else 0)
 
 
-def lengthened(config: TrainConfig, labelled: int, others: int) -> TrainConfig:
-    """Return ``config`` with as many epochs as give its least number of updates, the patience in proportion.
+def lengthened(config: TrainConfig, labelled: int, others: int) -> tuple[TrainConfig, int]:
+    """Return how the least number of updates is reached: ``config`` with more epochs, and the passes of each.
 
-    A few hundred images make a handful of updates an epoch, too few for labels with few positives to be learned.
+    A few hundred images make a handful of updates a pass, too few for labels with few positives to be learned. Whole
+    passes are added first, as every epoch is scored and written to disk; the patience grows with the epochs.
     """
-    an_epoch = -(-epoch_length(labelled, others, config.labelled_share) // config.batch)
-    epochs = max(config.epochs, -(-config.updates // max(an_epoch, 1)))
-    return config.model_copy(update={"epochs": epochs, "patience": -(-config.patience * epochs // config.epochs)})
+    a_pass = max(1, -(-epoch_length(labelled, others, config.labelled_share) // config.batch))
+    passes = max(1, config.updates // (config.epochs * a_pass))
+    epochs = max(config.epochs, -(-config.updates // (passes * a_pass)))
+    patience = -(-config.patience * epochs // config.epochs)
+    return config.model_copy(update={"epochs": epochs, "patience": patience}), passes
 
 
 def batches(source: Source, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:

@@ -17,7 +17,7 @@ from torch import nn
 from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.metrics import average_precisions
-from tagweave.training.batches import Inputs, Source, TrainingSet, batches, epoch_order, read_ahead
+from tagweave.training.batches import Inputs, Source, TrainingSet, batches, read_ahead
 from tagweave.training.checkpoint import load_state, save_state
 from tagweave.training.device import choose_device
 from tagweave.training.end_to_end import EndToEnd
@@ -130,7 +130,7 @@ def _run_epoch(training: Training, state: State, stepper: Stepper) -> float:
     if hasattr(state.network, "begin_epoch"):
         state.network.begin_epoch(at.epoch, config.epochs)  # type: ignore[operator]
     torch.manual_seed(_number(training.seed, at.epoch))  # dropout of this epoch
-    order = epoch_order(training.data.labelled, config.labelled_share, training.seed, at.epoch)
+    order = training.data.order(config.labelled_share, training.seed, at.epoch)
     steps = config.epochs * -(-len(order) // config.batch)
     saved = time.monotonic()
     for rows, inputs in _batches(training, order, stepper, at):
