@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def test_two_trainings_at_once_leave_the_same_weights_as_one_after_the_other(
 def test_what_a_failed_process_leaves_undone_is_trained_here(
     drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(beside.sys, "executable", str(Path("/bin/false")))
+    monkeypatch.setattr(beside.sys, "executable", shutil.which("false"))
     run = small_fit(drawn, tmp_path / "run", monkeypatch, threads=2)
     assert "the process beside ended early" in capfd.readouterr().err
     assert (run.folder / "checkpoints" / "choice" / "history.jsonl").is_file()
@@ -57,6 +59,17 @@ def test_the_process_ends_with_its_parent(finished: Run) -> None:
     assert not (finished.folder / "checkpoints" / "choice" / "last.pt").read_bytes().count(b"another key")
 
 
+def test_what_measures_time_and_memory_stays_in_one_process(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "available_threads", lambda: 2)
+    monkeypatch.setattr(beside, "WORTH", 0)
+    job = Job.load(finished.folder, Console(quiet=True))
+    images = open_images(job)
+    assert beside.pays(job, images)
+    assert not beside.pays(replace(job, beside=False), images)
+    monkeypatch.setattr(beside.sys, "executable", "")
+    assert not beside.pays(job, images)
+
+
 @pytest.mark.parametrize(
     ("regime", "threads", "worth", "expected"),
     [("frozen", 2, 0, True), ("frozen", 1, 0, False), ("frozen", 2, 10**9, False), ("finetune", 2, 0, False)],
@@ -68,5 +81,5 @@ def test_it_is_done_where_it_pays(
     monkeypatch.setattr(beside, "WORTH", worth)
     job = Job.load(finished.folder, Console(quiet=True))
     train = job.config.train.model_copy(update={"regime": regime, "device": "cpu"})
-    changed = Job(**{**vars(job), "config": job.config.model_copy(update={"train": train})})
+    changed = replace(job, config=job.config.model_copy(update={"train": train}))
     assert beside.pays(changed, open_images(job)) is expected

@@ -225,7 +225,7 @@ def place(held: Held, manifest: Manifest, labels: LabelMatrix, config: Config, f
         folder / "steps" / "embed.json",
         {"key": held.digest, "started": "", "seconds": 0.0, "cache": str(held.cache), "encoder_key": held.encoder_key},
     )
-    return Job(folder, held.images, held.source, None, config, Console(quiet=True))
+    return Job(folder, held.images, held.source, None, config, Console(quiet=True), beside=False)
 
 
 def histories(job: Job, manifest: Manifest, labels: LabelMatrix) -> list[list[dict[str, Any]]]:

@@ -36,7 +36,9 @@ def pays(job: Job, images: Images) -> bool:
 
     train = job.config.train
     return (
-        train.regime == "frozen"
+        job.beside
+        and bool(sys.executable)  # empty in a program that embeds Python
+        and train.regime == "frozen"
         and choose_device(train.device).type == "cpu"
         and current().world == 1
         and available_threads() > 1

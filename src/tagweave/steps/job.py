@@ -20,6 +20,7 @@ class Job:
         images: the image folder. labels: the label file or folder, None for a collection without labels.
         format: of the labels; None guesses.
         command: what to note in the provenance; None notes the process's own.
+        beside: whether a long training may start a second process; not where time and memory are measured.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Job:
     config: Config
     console: Console
     command: str | None = None
+    beside: bool = True
 
     def save(self) -> None:
         """Write ``job.json`` and ``config.toml``."""
