@@ -181,6 +181,19 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
         Job.load(tmp_path, Console(quiet=True))
 
 
+def test_a_missing_gpu_is_told_before_any_work(drawn: Drawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = build_config("tiny", changes=["train.device=cuda"])
+    wanted = Job(tmp_path / "run", drawn.images, drawn.labels, None, config, Console(quiet=True))
+    with pytest.raises(InputError, match=r"Expected a CUDA device for train\.device=cuda, but PyTorch finds none"):
+        run(wanted)
+    assert not wanted.folder.exists()
+    run(wanted, "check")  # which needs none
+    assert (wanted.folder / "check").is_dir()
+
+
 def test_learning_needs_labels(job: Job) -> None:
     unlabelled = dataclasses.replace(job, labels=None, folder=job.folder / "other")
     with pytest.raises(InputError, match=r"^Expected labels to learn from, but got none; give some with --labels FILE"):

@@ -54,6 +54,8 @@ def _run_steps(job: Job, until: str, announce: Announce) -> list[str]:
     if job.labels is None:
         _refuse_lost_labels(job, until)
     require_trackers(job.config.log_to)
+    if job.config.train.device == "cuda" and "train" in _up_to(until):
+        _require_cuda()  # hours of embedding come before the training that would find none
     ran = advance(job, input_key(job), ("check",))
     forget_lost_records(job.folder)  # after the check: bad input changes nothing
     ran += advance(job, str(Steps(job.folder).key("check")), _up_to(until)[1:], announce)
@@ -99,6 +101,12 @@ def _settings(job: Job, name: str) -> list[Any]:
 
 def _up_to(until: str) -> tuple[str, ...]:
     return STEPS[: STEPS.index(until) + 1]
+
+
+def _require_cuda() -> None:
+    from tagweave.training.device import choose_device
+
+    choose_device("cuda")
 
 
 def _refuse_lost_labels(job: Job, until: str) -> None:
