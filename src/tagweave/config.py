@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from tagweave.errors import InputError
@@ -156,6 +163,9 @@ class ModelConfig(Section):
         return self
 
 
+NETWORK_ALONE = (1.0, 0.0, 0.0)  # of ``train.shares``
+
+
 class TrainConfig(Section):
     """How the network is trained: on the cached maps, or end to end."""
 
@@ -205,9 +215,18 @@ class TrainConfig(Section):
     checkpoint_minutes: float = Field(
         10.0, ge=0, description="finetune: between checkpoints within an epoch; 0: after every update"
     )
-    network_share: float = Field(
-        0.5, ge=0, le=1, description="of the network in the classifier; the rest is what propagation says"
+    shares: tuple[float, float, float] | None = Field(
+        None,
+        description="of network, ridge of places and propagation in the classifier, of sum 1; null: a third each, or "
+        "what the validation images speak for",
     )
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_make_a_whole(cls, shares: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+        if shares is not None and not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):  # NaN holds nowhere
+            raise ValueError(f"expected three shares from 0 up, of sum 1, but got {shares}")
+        return shares
 
     @model_validator(mode="after")
     def _views_have_pixels(self) -> TrainConfig:
@@ -248,7 +267,7 @@ PAPER_MODEL = {"width": 512, "append": "none", "prior": False, "gcn_widths": (10
 PAPER_TRAIN = {
     "epochs": 25, "updates": 0, "batch": 32, "optimiser": "sgd", "learning_rate": 0.001, "weight_decay": 1e-4,
     "clip": 10.0, "ema": 0.0, "loss": "weighted_bce", "auxiliary": 1.0, "targets": "decided", "patience": 25,
-    "network_share": 1.0,
+    "shares": NETWORK_ALONE,
 }  # fmt: skip
 
 # Differences from the defaults.

@@ -24,7 +24,7 @@ from tagweave.runs import read_json, write_json
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 2
+FORMAT = 3
 FIXED_SIDES = ("srn", "rarl")  # heads whose layers are made for one size of maps
 
 
@@ -80,8 +80,8 @@ class Classifier:
         calibration: of logits.
         encoder: how to build the encoder; ``encoder_key`` is what its numbers depend on. ``is_finetuned`` says whether
             it was trained along.
-        head: from stage maps and pooled features to logits: the network alone, or joined with what
-            propagation says.
+        head: from stage maps and pooled features to logits: the network alone, or joined with a ridge
+            of places and with what propagation says.
     """
 
     names: tuple[str, ...]

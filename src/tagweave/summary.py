@@ -15,7 +15,8 @@ SYSTEMS = {
     "ridge": "ridge, labelled images only",
     "graph": "propagated labels",
     "network": "network",
-    "classifier": "network with propagation",
+    "local": "ridge of places",
+    "classifier": "classifier: these three joined",
 }
 ALONE = "classifier: the network alone"  # where propagation has no say in it
 SHOWN_LABELS = 30  # more are left to the report

@@ -12,7 +12,7 @@ from tagweave.benchmark import ablation, switches
 from tagweave.benchmark.ablation import GROUPS, T5, T6, group_sizes, layer_widths, left_out, name_of, run_sweep, run_t4
 from tagweave.benchmark.switches import configured, settings
 from tagweave.benchmark.trials import Trial
-from tagweave.config import Config
+from tagweave.config import NETWORK_ALONE, Config
 from tagweave.data.labels import LabelMatrix
 
 SIMPLE: dict[str, Any] = {
@@ -40,7 +40,7 @@ def test_everything_on_is_the_configured_network() -> None:
     assert config.seed == 3
     assert config.model == CONFIG.model
     assert config.train.targets == "soft"
-    assert config.train.network_share == 1.0
+    assert config.train.shares == NETWORK_ALONE
 
 
 def test_mfb_without_a_gcn_is_left_out() -> None:
@@ -114,7 +114,7 @@ def test_a_sweep_has_a_row_per_value(sweep: ablation.Sweep, values: tuple[int, .
     table = run_sweep(bench, CONFIG, "all", 2, sweep)  # type: ignore[arg-type]
     assert [record[sweep.what] for record in table.records] == list(values)
     assert len(bench.trials) == 2 * len(values)
-    assert all(trial.config.train.network_share == 1 for trial in bench.trials)
+    assert all(trial.config.train.shares == NETWORK_ALONE for trial in bench.trials)
 
 
 def test_depth_repeats_the_first_width_and_groups_divide_the_fusion() -> None:

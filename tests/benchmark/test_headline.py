@@ -14,6 +14,7 @@ from tagweave.benchmark.contenders import changed, has_own_loss, parse_contender
 from tagweave.benchmark.headline import T1, T2, Plan, tabulate_classes, tabulate_overall
 from tagweave.benchmark.table import write
 from tagweave.benchmark.tuning import Search
+from tagweave.config import NETWORK_ALONE
 from tagweave.encoders.backbones import Layout
 from tagweave.errors import InputError
 from tagweave.peers.registry import HEADS
@@ -118,7 +119,7 @@ def test_a_bare_head_learns_from_given_labels_and_stands_alone() -> None:
     bare, soft, default = parse_contenders("mscnn_lce,mscnn_lce+soft,default", unlabelled=True)
     assert bare.config(CONFIG, 1).train.targets == "labelled"
     assert soft.config(CONFIG, 1).train.targets == "soft"
-    assert bare.config(CONFIG, 1).train.network_share == 1.0
+    assert bare.config(CONFIG, 1).train.shares == NETWORK_ALONE
     assert default.config(CONFIG, 1) == changed(CONFIG, 1)
 
 

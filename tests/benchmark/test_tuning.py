@@ -9,7 +9,7 @@ from held_drawn import CONFIG
 
 from drawn import NAMES
 from tagweave.benchmark.tuning import Search, part, tune
-from tagweave.config import Config
+from tagweave.config import NETWORK_ALONE, Config
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 
@@ -57,7 +57,7 @@ def test_rate_then_loss_then_epochs_each_at_the_best_so_far() -> None:
     assert (chosen.train.learning_rate, chosen.train.loss, chosen.train.epochs) == (0.001, "asymmetric", 4)
     assert [one["val_mAP"] for one in found] == [0.1, 0.5, 0.6, 0.4]
     assert chosen.train.refit  # of the final fit; the tries train once and are not joined
-    assert not any(config.train.refit or config.train.network_share < 1 for config in trainer.configs)
+    assert not any(config.train.refit or config.train.shares != NETWORK_ALONE for config in trainer.configs)
 
 
 def test_a_head_with_its_own_loss_keeps_it() -> None:

@@ -17,6 +17,7 @@ from tagweave.graph.propagation import Propagation, propagate
 from tagweave.model.build import build_mscnn_lce
 from tagweave.model.inputs import HeadInputs, LabelFacts
 from tagweave.model.joint import JointHead
+from tagweave.model.local_ridge import LocalRidge
 from tagweave.model.mscnn_lce import MSCNNLCE
 from tagweave.model.pooled import PooledFeature
 from tagweave.model.propagated import PropagatedScore
@@ -80,16 +81,18 @@ def test_an_image_unlike_all_others_gets_the_rates(tmp_path: Path) -> None:
         np.testing.assert_allclose(scored(found, mean, tmp_path), expected, atol=1e-5)
 
 
-def test_the_mixture_lies_between_its_parts_and_gives_its_logit(tmp_path: Path) -> None:
+def test_the_mixture_is_the_sum_of_its_parts_and_gives_its_logit(tmp_path: Path) -> None:
     found, new = spread(SETTINGS)
     save_inductive(tmp_path / "inductive.npz", found, seed=0)
     propagated: PropagatedScore = load_inductive(tmp_path / "inductive.npz")
     network, maps = drawn_network(found.graph.mean, len(new))
-    slope, offset = torch.tensor([1.0, 0.5, 2.0]), torch.tensor([0.0, 0.1, -0.1])
+    local = LocalRidge(torch.randn(3, 9), torch.randn(3, 9), torch.zeros(3), torch.ones(3), torch.zeros(3))
+    slope, offset = torch.tensor([1.0, 0.3]), torch.tensor([0.1, -1.0])
     feature = torch.from_numpy(new)
     with torch.inference_mode():
-        head = JointHead(network, propagated, slope, offset, torch.tensor(0.25)).eval()
+        head = JointHead(network, local, propagated, slope, offset, torch.tensor([0.25, 0.125, 0.625])).eval()
         mixed = torch.sigmoid(head(maps, feature).logits)
-        one = torch.sigmoid(network(maps, feature).logits * slope + offset)
-        other = propagated(network.pooled(feature))
-    torch.testing.assert_close(mixed, 0.25 * one + 0.75 * other, atol=1e-5, rtol=0)
+        one = torch.sigmoid(network(maps, feature).logits * slope[0] + offset[0])
+        two = torch.sigmoid(local(maps, feature).logits * slope[1] + offset[1])
+        three = propagated(network.pooled(feature))
+    torch.testing.assert_close(mixed, 0.25 * one + 0.125 * two + 0.625 * three, atol=1e-5, rtol=0)

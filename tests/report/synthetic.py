@@ -67,7 +67,7 @@ def make_run(folder: Path, labels: int = 20, images: int = 40, names: list[str] 
     _write_json(run / "job.json", {"images": "/my photos", "labels": "/labels.csv", "format": None})
     _write_history(run, rng)
     (run / "steps").mkdir()
-    _write_json(run / "steps" / "train.json", {"epochs": 25, "best_val_mAP": 0.66, "images": images})
+    _write_json(run / "steps" / "train.json", {**TRAINED, "images": images})
     (run / "config.toml").write_text(CONFIG)
     with (run / "quarantine.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
@@ -86,8 +86,15 @@ folds = 5
 epochs = 25
 loss = "weighted"
 refit = true
-network_share = 0.5
 """
+
+TRAINED = {
+    "epochs": 25, "best_val_mAP": 0.66, "shares": [1 / 3, 1 / 3, 1 / 3],
+    "mixtures": {
+        "images": 40, "best": 1, "ahead": [-0.01, 0.02],
+        "tried": [{"shares": [1 / 3, 1 / 3, 1 / 3], "mAP": 0.6}, {"shares": [0.5, 0.5, 0.0], "mAP": 0.605}],
+    },
+}  # fmt: skip
 
 PROVENANCE: dict[str, Any] = {
     "tagweave": "0.1.0",

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import BOUNDS, CHOSEN, CONFIG, make_run
+from synthetic import BOUNDS, CHOSEN, CONFIG, TRAINED, make_run
 
 from tagweave.report import write_report
 from tagweave.report.artefacts import Artefacts, read_artefacts
 from tagweave.report.choices import FEWEST_IMAGES, choices
 
+SURE = {**TRAINED["mixtures"], "ahead": [0.001, 0.02]}
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -117,9 +118,32 @@ def test_a_graph_without_a_share_is_said_to_be_without_one(tmp_path: Path) -> No
 
 def test_what_was_set_is_not_called_chosen(run: Path) -> None:
     text = said(run)
-    assert "Network's share in the classifier 50.0 % Set in train.network_share, not chosen. Propagation has" in text
+    assert (
+        "in the classifier 33.3 %, 33.3 %, 33.3 % A third each: no mixture is surely better on 40 validation images."
+        in text
+    )
+    assert "The best of those compared, 50.0 %, 50.0 %, 0.0 %, has mAP 60.5 % against 60.0 %; on other images" in text
     assert re.search(r"Epochs of the network 25 Set: all 25\. A first network.* ran 25 and was best in epoch \d+", text)
     assert "The network handed over learned from the validation images too (train.refit)." in text
+
+
+@pytest.mark.parametrize(
+    ("shares", "mixtures", "config", "told"),
+    [
+        ([0.5, 0.5, 0.0], SURE, CONFIG, "Chosen: mAP 60.5 % on 40 validation images, against 60.0 % of a third each"),
+        ([1 / 3, 1 / 3, 1 / 3], {}, CONFIG, "A third each: the validation images are too few to choose by."),
+        ([0.0, 0.0, 1.0], {}, CONFIG + "shares = [0.0, 0.0, 1.0]", "0.0 %, 0.0 %, 100.0 % Set in train.shares."),
+    ],
+    ids=["moved", "few", "set"],
+)
+def test_the_shares_say_where_they_come_from(
+    shares: list[float], mixtures: dict[str, Any], config: str, told: str, tmp_path: Path
+) -> None:
+    run = changed(tmp_path, lambda metrics: None)
+    record = run / "steps" / "train.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "shares": shares, "mixtures": mixtures}))
+    (run / "config.toml").write_text(config)
+    assert told in said(run)
 
 
 def test_more_epochs_for_a_small_collection_are_explained(run: Path) -> None:
@@ -183,5 +207,5 @@ def test_a_graph_without_teacher_and_a_network_alone_are_told(tmp_path: Path) ->
 
 def test_settings_that_are_no_toml_cost_their_rows_only(artefacts: Artefacts) -> None:
     found = choices(replace(artefacts, config="<b>"))
-    assert (found.epochs, found.network_share, found.folds) == (None, None, None)
+    assert (found.epochs, found.alone_by_setting, found.folds) == (None, False, None)
     assert found.validation is not None

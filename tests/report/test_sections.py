@@ -51,7 +51,7 @@ def test_labels_go_from_high_to_low_and_unmeasured_last(artefacts: Artefacts) ->
 def test_a_classifier_without_propagation_is_named_so(artefacts: Artefacts) -> None:
     split = artefacts.metrics["splits"]["test"]["systems"]
     measured = {"main": "classifier", "splits": {"test": {"systems": {**split, "classifier": split["network"]}}}}
-    joined, alone = "Classifier: network and propagation, joined", "Classifier: the network alone"
+    joined, alone = "Classifier: network, places and propagation, joined", "Classifier: the network alone"
     for told, name in (({"joined": True}, joined), ({"joined": False}, alone)):
         run = replace(artefacts, metrics={**artefacts.metrics, **measured, **told})
         found = sections.headline(run)

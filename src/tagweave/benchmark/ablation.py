@@ -15,7 +15,7 @@ from tagweave.benchmark.statistics import Cells, areas, costs, counted, of, writ
 from tagweave.benchmark.switches import SWITCHES, Setting, configured, settings
 from tagweave.benchmark.table import Table, written
 from tagweave.benchmark.trials import ALL, COST, EVEN, Bench, Budget, Trial, even_steps
-from tagweave.config import Config
+from tagweave.config import NETWORK_ALONE, Config
 
 LAYERS = (2, 3, 4)
 GROUPS = (1, 2, 4, 8, 16, 32, 64)
@@ -93,7 +93,7 @@ def run_sweep(bench: Bench, base: Config, budget: Budget, seeds: int, sweep: Swe
     Raises:
         InputError: a value that does not go with the configuration.
     """
-    train = {"network_share": 1.0}
+    train = {"shares": NETWORK_ALONE}
     cells = bench.run(
         Trial(name, changed(base, seed, model={**OURS, **sweep.change(base, value)}, train=train), budget)
         for seed in range(seeds) for value in sweep.values for name in [f"{sweep.what} {value}"]

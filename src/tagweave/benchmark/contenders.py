@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from tagweave.config import Config, TrainConfig, parse_config
+from tagweave.config import NETWORK_ALONE, Config, TrainConfig, parse_config
 from tagweave.data.annotations import did_you_mean
 from tagweave.encoders.backbones import Layout
 from tagweave.errors import InputError
@@ -25,7 +25,7 @@ class Contender:
     Attributes:
         name: HEAD, HEAD+TARGETS, or ``default``.
         head: see ``HEADS``. targets: of ``train.targets``.
-        default: what ``fit`` does with the configuration as it is, joined with propagation; nothing is searched.
+        default: what ``fit`` does with the configuration as it is, all its parts joined; nothing is searched.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Contender:
         """Return the configuration of one run: the head alone, but for ``default``."""
         if self.default:
             return base.model_copy(update={"seed": seed})
-        train = {"targets": self.targets, "network_share": 1.0}
+        train = {"targets": self.targets, "shares": NETWORK_ALONE}
         return changed(base, seed=seed, model={"head": self.head}, train=train)
 
 

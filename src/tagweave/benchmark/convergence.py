@@ -10,7 +10,7 @@ from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import of
 from tagweave.benchmark.table import Table, mean_and_deviation, written
 from tagweave.benchmark.trials import ALL, Bench, Budget, Trial
-from tagweave.config import Config
+from tagweave.config import NETWORK_ALONE, Config
 from tagweave.errors import InputError
 
 SYSTEMS = {"MSCNN-LCE-MIC": "mscnn_lce", "ML-GCN": "ml_gcn"}
@@ -22,7 +22,7 @@ def run_convergence(bench: Bench, base: Config, budget: Budget, seeds: int) -> T
     Raises:
         InputError: there are no validation images to measure on.
     """
-    train = {"network_share": 1.0, "patience": base.train.epochs, "refit": False}
+    train = {"shares": NETWORK_ALONE, "patience": base.train.epochs, "refit": False}
     cells = bench.run(
         Trial(name, changed(base, seed, model={"head": head}, train=train), budget)
         for seed in range(seeds) for name, head in SYSTEMS.items()

@@ -20,7 +20,7 @@ from tagweave.config import Config
 from tagweave.steps.outcome import graph_settings
 
 FIT = "default"
-PARTS = {"ridge": "ridge", "graph": "propagated", "network": "network", "classifier": "classifier"}
+PARTS = {"ridge": "ridge", "graph": "propagated", "network": "network", "local": "places", "classifier": "classifier"}
 """Of what fit measures: its name there, and here."""
 METHODS = {"asl": "ASL linear, tuned", "knn": "kNN"}
 """Of ``benchmark propagation``, on the same features and labelled images: its name there, and here."""
@@ -41,8 +41,8 @@ class FewLabels:
 def run_few_labels(bench: Bench, base: Config, plan: FewLabels) -> Table:
     """Run the cells that the folder lacks, and return the table.
 
-    ridge, propagated, network and classifier are read from one run of the main job's steps per budget and seed. The
-    others get the same labelled images.
+    ridge, propagated, network, places and classifier are read from one run of the main job's steps per budget and
+    seed. The others get the same labelled images.
 
     Raises:
         InputError: a budget that the data cannot give.
@@ -114,8 +114,9 @@ def _table(bench: Bench, plan: FewLabels, cells: Cells, records: list[dict[str, 
         for record in records
     )  # fmt: skip
     notes = (
-        f"frozen {held.encoder}; ridge, propagated (graph and teacher), network (alone) and classifier (both joined: "
-        "what fit hands over) come from the steps of fit itself, nothing tuned here",
+        f"frozen {held.encoder}; ridge, propagated (graph and teacher), network (alone), places (the ridge of places "
+        "alone) and classifier (the last three joined: what fit hands over) come from the steps of fit itself, nothing "
+        "tuned here",
         f"ASL linear and kNN choose their value on a held-out {HELD_OUT:.0%} of the labelled images, which are the "
         "same for all rows of a budget and seed",
         "inductive: test images are in no graph, mean, calibration, threshold or choice; the steps see their labels as "

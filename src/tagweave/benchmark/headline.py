@@ -173,7 +173,8 @@ def _notes(held: Held, plan: Plan, cells: Cells) -> tuple[str, ...]:
         f"frozen {held.encoder}: all heads read the same cached stage maps; {one['labelled']:,} of {one['pool']:,} "
         "pool images are labelled",
         "a bare head learns from the labelled images alone, HEAD+soft and other ways from the pool too; default is "
-        "what fit hands over: our network on propagated labels, joined with propagation, nothing searched",
+        "what fit hands over: our network on propagated labels, joined with the ridge of places and propagation, "
+        "nothing searched",
         plan.search.describe() if plan.search else "no search: every head with the configured values",
         f"mean ± sample deviation over {plan.seeds} seeds (labelled images where there is a budget, validation split, "
         "start, order); the network that is measured learns from all labelled images over all epochs; validation "

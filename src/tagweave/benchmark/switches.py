@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from tagweave.benchmark.contenders import changed
-from tagweave.config import Config
+from tagweave.config import NETWORK_ALONE, Config
 from tagweave.errors import InputError
 
 Sections = Mapping[str, Mapping[str, Any]]
@@ -37,7 +37,7 @@ def configured(base: Config, setting: Setting, seed: int) -> Config | str:
     chosen = [SWITCHES[name][on] for name, on in setting.items()]
     if not setting["GCN"] and not setting["MFB"]:
         chosen.append(PLAIN)
-    sections: dict[str, dict[str, Any]] = {"train": {"network_share": 1.0}, "model": {"head": "mscnn_lce"}}
+    sections: dict[str, dict[str, Any]] = {"train": {"shares": NETWORK_ALONE}, "model": {"head": "mscnn_lce"}}
     for part in chosen:
         for section, values in part.items():
             sections[section] = sections.get(section, {}) | dict(values)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tagweave.config import Config
+from tagweave.config import NETWORK_ALONE, Config
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 
@@ -74,7 +74,7 @@ def tune(
         return config, []
 
     def reach(values: Choice) -> float:
-        area = train(few, known, _changed(config, {**values, "refit": False, "network_share": 1.0}))
+        area = train(few, known, _changed(config, {**values, "refit": False, "shares": NETWORK_ALONE}))
         return -1.0 if area is None else area
 
     now, tries = config.train, _Tries(reach)

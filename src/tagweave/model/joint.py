@@ -1,4 +1,4 @@
-"""The network and what propagation says of new images, joined into one head."""
+"""The network, the ridge of places and what propagation says of new images, joined into one head."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tagweave.model.local_ridge import LocalRidge
 from tagweave.model.mscnn_lce import HeadOutput
 from tagweave.model.propagated import PropagatedScore
 
@@ -14,30 +15,32 @@ LEAST = 1e-5  # probabilities are kept this far from 0 and 1, so that their logi
 
 
 class JointHead(nn.Module):
-    """Mix two probabilities per label, p = share sigmoid(slope z + offset) + (1 - share) p', given as p's logit.
+    """Mix three probabilities per label, p = a σ(slope z + offset) + b σ(slope' z' + offset') + c p'', as p's logit.
 
-    z are the network's logits, slope and offset (C,) their calibration, p' what propagation says. On few labels the
-    two err differently, and the mixture errs less than either.
+    z are the network's logits and z' those of the ridge of places, each with one calibration for all labels; p'' is
+    what propagation says. On few labels the three err differently, and their mixture errs less than any.
 
     Args:
         network: the trained head.
-        propagated: gives p' from the network's x̄.
-        slope, offset: (C,).
-        share: of the network, in [0, 1].
+        local: gives z' from the maps.
+        propagated: gives p'' from the network's x̄.
+        slope, offset: (2,), the network's first.
+        shares: (a, b, c), not negative, of sum 1.
     """
 
     slope: Tensor
     offset: Tensor
-    share: Tensor
+    shares: Tensor
 
     def __init__(
-        self, network: nn.Module, propagated: PropagatedScore, slope: Tensor, offset: Tensor, share: Tensor
-    ) -> None:
+        self, network: nn.Module, local: LocalRidge, propagated: PropagatedScore, slope: Tensor, offset: Tensor,
+        shares: Tensor,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.network, self.propagated = network, propagated
+        self.network, self.local, self.propagated = network, local, propagated
         self.register_buffer("slope", slope)
         self.register_buffer("offset", offset)
-        self.register_buffer("share", share)
+        self.register_buffer("shares", shares)
 
     def fold(self) -> None:
         """Replace the network's label side by one constant tensor."""
@@ -46,7 +49,10 @@ class JointHead(nn.Module):
     def forward(self, maps: Sequence[Tensor], feature: Tensor) -> HeadOutput:
         """Score a batch: L stage maps (B, channels, H, W) and raw pooled features (B, D)."""
         output = self.network(maps, feature)
-        by_network = torch.sigmoid(output.logits * self.slope + self.offset)
-        by_propagation = self.propagated(self.network.pooled(feature))  # type: ignore[operator]
-        mixed = self.share * by_network + (1.0 - self.share) * by_propagation
+        parts = (
+            torch.sigmoid(output.logits * self.slope[0] + self.offset[0]),
+            torch.sigmoid(self.local(maps, feature).logits * self.slope[1] + self.offset[1]),
+            self.propagated(self.network.pooled(feature)),  # type: ignore[operator]
+        )
+        mixed = sum(share * part for share, part in zip(self.shares, parts, strict=True))
         return HeadOutput(torch.logit(mixed, eps=LEAST), output.auxiliary, output.attention)

@@ -24,6 +24,7 @@ from tagweave.encoders.backbones import Layout
 from tagweave.model.build import build_mscnn_lce
 from tagweave.model.inputs import HeadInputs
 from tagweave.model.joint import JointHead
+from tagweave.model.local_ridge import LocalRidge
 from tagweave.model.propagated import PropagatedScore
 from tagweave.peers.a_gcn import build_a_gcn
 from tagweave.peers.cnn_rnn import build_cnn_rnn
@@ -37,7 +38,7 @@ from tagweave.peers.rdar import build_rdar
 from tagweave.peers.srn import build_srn
 from tagweave.peers.very_deep import build_very_deep
 
-INDUCTIVE = "propagated."  # where a joint head keeps what propagation says
+INDUCTIVE, LOCAL = "propagated.", "local."  # where a joint head keeps what propagation says, and the ridge of places
 
 Build = Callable[[ModelConfig, HeadInputs], nn.Module]
 
@@ -83,10 +84,14 @@ def empty_head(config: ModelConfig, layout: Layout, labels: int) -> nn.Module:
 
 
 def restore_head(config: ModelConfig, layout: Layout, labels: int, state: Mapping[str, Tensor]) -> nn.Module:
-    """Build the folded head, alone or joined with propagation, that ``state`` was saved from."""
+    """Build the folded head, alone or joined with others, that ``state`` was saved from."""
     head = empty_head(config, layout, labels)
-    if "share" in state:
-        inner = {name.removeprefix(INDUCTIVE): tensor for name, tensor in state.items() if name.startswith(INDUCTIVE)}
-        head = JointHead(head, PropagatedScore(inner), *(state[name] for name in ("slope", "offset", "share")))
+    if "shares" in state:
+        local, inductive = LocalRidge(**_part(state, LOCAL)), PropagatedScore(_part(state, INDUCTIVE))
+        head = JointHead(head, local, inductive, *(state[name] for name in ("slope", "offset", "shares")))
     head.load_state_dict(dict(state))
     return head.eval()
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -68,12 +68,42 @@ class Epochs:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """Hold the shares of the classifier's parts.
+
+    Attributes:
+        network, places, propagation: shares of sum 1.
+        chosen: whether they were left to the run; otherwise they were set.
+        images: validation images that mixtures were compared on; None where there were too few.
+        even_precision: mAP of a third each there. best, best_precision: shares of the best mixture, and its mAP.
+        ahead: the 95 % interval of how far that is ahead.
+    """
+
+    network: float
+    places: float
+    propagation: float
+    chosen: bool
+    images: int | None = None
+    even_precision: float | None = None
+    best: tuple[float, ...] = ()
+    best_precision: float | None = None
+    ahead: tuple[float, float] | None = None
+
+    @property
+    def moved(self) -> bool:
+        """Whether the validation images moved them from a third each."""
+        return self.ahead is not None and self.ahead[0] > 0
+
+
+@dataclass(frozen=True)
 class Choices:
     """Hold what was chosen; None, or empty, where the run has nothing to tell of it.
 
     Attributes:
         propagation: ``graph_share``, ``blends``, ``ridge_penalty`` and ``penalties`` of ``metrics.json``.
-        network_share: of the network in the classifier. joined: whether propagation has a say in it.
+        mixture: of the classifier's parts; None where the network is alone or the run kept no record.
+        joined: whether others than the network have a say in the classifier. alone_by_setting: whether
+            ``train.shares`` left them out.
         uncalibrated: labels without a validation positive. shared: those with some, but so few that the curve common to
             all labels outweighs their own.
     """
@@ -81,8 +111,9 @@ class Choices:
     validation: Validation | None
     propagation: dict[str, Any]
     folds: int | None
-    network_share: float | None
+    mixture: Mixture | None
     joined: bool
+    alone_by_setting: bool
     epochs: Epochs | None
     uncalibrated: list[str]
     shared: list[str]
@@ -99,8 +130,9 @@ def choices(artefacts: Artefacts) -> Choices:
         validation=_validation(artefacts, found["systems"]) if found else None,
         propagation=artefacts.metrics.get("propagation") or {},
         folds=settings.get("graph", {}).get("folds"),
-        network_share=train.get("network_share"),
+        mixture=_mixture(artefacts, train),
         joined=artefacts.metrics.get("joined", True),
+        alone_by_setting=bool(train.get("shares")),
         epochs=_epochs(artefacts, train),
         uncalibrated=[name for name, number in positives.items() if number == 0],
         shared=[name for name, number in positives.items() if 0 < number < CALIBRATION_SHRINK],
@@ -113,6 +145,21 @@ def _settings(config: str | None) -> dict[str, Any]:
         return tomllib.loads(config or "")
     except tomllib.TOMLDecodeError:
         return {}
+
+
+def _mixture(artefacts: Artefacts, train: dict[str, Any]) -> Mixture | None:
+    shares = (artefacts.trained or {}).get("shares")
+    if not shares or not artefacts.metrics.get("joined", True):
+        return None
+    compared = dict[str, Any]()
+    if found := (artefacts.trained or {}).get("mixtures"):
+        even, best = found["tried"][0], found["tried"][found["best"]]
+        compared = {
+            "images": found["images"], "even_precision": even["mAP"], "best": tuple(best["shares"]),
+            "best_precision": best["mAP"], "ahead": _pair(found["ahead"]),
+        }  # fmt: skip
+    network, places, spread = shares
+    return Mixture(network, places, spread, chosen=not train.get("shares"), **compared)
 
 
 def _validation(artefacts: Artefacts, systems: dict[str, dict[str, Any]]) -> Validation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,16 @@ class Fit:
         if self.encoder is None:
             return images.maps(rows)
         return encoded(images.manifest.take(rows), self.encoder, keep=False)
+
+    def logits(self, job: Job, head: nn.Module, images: Images, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return logits (n, C) of some rows by a head that reads what the network does."""
+        from tagweave.training.loop import score_images
+
+        if not len(rows):
+            return np.zeros((0, len(images.labels.names)))
+        slow = self.encoder is not None
+        with job.console.progress("score", "images") if slow else nullcontext() as progress:
+            return score_images(head, self.records(images, rows), progress).astype(np.float64)
 
 
 def fit(job: Job, task: Task, images: Images) -> Fit:

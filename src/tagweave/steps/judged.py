@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+TOGETHER = 1e9  # positives that outweigh any label's own
+
 
 def calibrate(logits: Floats, labels: LabelMatrix) -> Calibration:
     """Fit a calibration on images that were not trained on; without positives there the logits stand as they are."""
@@ -22,6 +24,22 @@ def calibrate(logits: Floats, labels: LabelMatrix) -> Calibration:
     if labels.positives.any():
         return fit_calibration(logits, labels)
     return Calibration(np.ones(len(labels.names)), np.zeros(len(labels.names)))
+
+
+def common_curve(logits: Floats, labels: LabelMatrix) -> tuple[float, float]:
+    """Return the slope and offset of one calibration for all labels, from images that were not trained on.
+
+    Between labels nothing is moved: what a label's rate on few images says of it would outweigh what was learned.
+    Without positives the logits stand as they are.
+    """
+    from tagweave.calibration import fit_calibration
+
+    some = np.flatnonzero(labels.positives)
+    if not len(some):
+        return 1.0, 0.0
+    seen = LabelMatrix(labels.values[:, some], labels.known[:, some], tuple(labels.names[c] for c in some))
+    found = fit_calibration(logits[:, some], seen, shrink=TOGETHER)
+    return float(found.slope[0]), float(found.offset[0])
 
 
 def choose_thresholds(calibration: Calibration, logits: Floats, labels: LabelMatrix) -> Floats:

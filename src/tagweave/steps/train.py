@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from tagweave.steps.collection import Images, open_images
 from tagweave.steps.finetuned import TRUNK, put_beside_model, put_given_beside_model
 from tagweave.steps.fitting import Fit, Task, fit
 from tagweave.steps.job import Job
+from tagweave.steps.joining import Judged, is_joined, join
 from tagweave.steps.judged import Floats, calibrate, choose_thresholds
 from tagweave.steps.yardstick import linear_logits
 
@@ -38,28 +38,34 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     val, test = images.labelled("val"), images.labelled("test")
     truth = images.labels.take(val)
 
-    by_network = _logits(job, choice, choice.network, images, val)
-    network_calibration = calibrate(by_network, truth)
-    joined, head = (_joined(job, fitted, network_calibration) for fitted in (choice, final))
-    by_head = by_network if joined is choice.network else _logits(job, choice, joined, images, val)
-    calibration = calibrate(by_head, truth)
-    thresholds = choose_thresholds(calibration, by_head, truth)
-
-    scores = {
-        name: np.zeros(images.labels.values.shape, dtype=np.float32) for name in ("linear", "network", "classifier")
-    }
-    scores["classifier"][val] = calibration.apply(by_head)
-    scores["network"][val] = network_calibration.apply(by_network)
-    scores["network"][test] = network_calibration.apply(_logits(job, final, final.network, images, test))
+    by_network = choice.logits(job, choice.network, images, val)
+    calibration = calibrate(by_network, truth)
+    scores = {name: _blank(images) for name in ("linear", "network", "classifier")}
+    scores["network"][val] = calibration.apply(by_network)
+    scores["network"][test] = calibration.apply(final.logits(job, final.network, images, test))
     linear_calibration = calibrate(linear_logits(job, choice, images, val), truth)
     for fitted, rows in ((choice, val), (final, test)):
         scores["linear"][rows] = linear_calibration.apply(linear_logits(job, fitted, images, rows))
+    head, by_head, mixture = final.network, by_network, dict[str, Any]()
+    if is_joined(job, final):
+        joined = join(job, images, choice, final, Judged(by_network, truth))
+        scores["local"] = _blank(images)
+        scores["local"][val], scores["local"][test] = joined.local
+        head, by_head, mixture = joined.head, joined.by_choice, joined.facts
+        calibration = calibrate(by_head, truth)
+    scores["classifier"][val] = calibration.apply(by_head)
+    thresholds = choose_thresholds(calibration, by_head, truth)
     model = _save_model(job, images, final, head, calibration, thresholds)
     with atomic(job.folder / "checkpoints" / "scores.npz") as partial:
         np.savez_compressed(partial, **scores)  # type: ignore[arg-type]
     with atomic(job.folder / "history.jsonl") as partial:
         partial.write_text("".join(json.dumps(record) + "\n" for record in choice.history), encoding="utf-8")
-    return {**_facts(choice, final), "outputs": [*model, "checkpoints/scores.npz", "history.jsonl"]}
+    outputs = [*model, "checkpoints/scores.npz", "history.jsonl"]
+    return {**_facts(choice, final), **mixture, "outputs": outputs}
+
+
+def _blank(images: Images) -> NDArray[np.float32]:
+    return np.zeros(images.labels.values.shape, dtype=np.float32)
 
 
 def train_along(job: Job, key: str) -> None:
@@ -82,32 +88,6 @@ def fit_both(job: Job, key: str, images: Images) -> tuple[Fit, Fit]:
             fitted = fit(job, final, images)
         return fit(job, choice, images), fitted
     return fit(job, choice, images), fit(job, final, images)
-
-
-def _joined(job: Job, fitted: Fit, calibration: Calibration) -> nn.Module:
-    """Join the network with what propagation says of new images, from the same labels."""
-    import torch
-
-    from tagweave.model.joint import JointHead
-    from tagweave.steps.inductive import load_inductive
-
-    share = job.config.train.network_share
-    if share == 1.0 or fitted.encoder is not None:
-        return fitted.network
-    propagated = load_inductive(job.folder / "graph" / f"inductive-{fitted.task.stage}.npz")
-    slope, offset = (torch.from_numpy(part.astype(np.float32)) for part in (calibration.slope, calibration.offset))
-    return JointHead(fitted.network, propagated, slope, offset, torch.tensor(share)).eval()
-
-
-def _logits(job: Job, fitted: Fit, head: nn.Module, images: Images, rows: NDArray[np.int64]) -> Floats:
-    """Return logits (n, C) of rows of the collection."""
-    from tagweave.training.loop import score_images
-
-    if not len(rows):
-        return np.zeros((0, len(images.labels.names)))
-    slow = fitted.encoder is not None
-    with job.console.progress("score", "images") if slow else nullcontext() as progress:
-        return score_images(head, fitted.records(images, rows), progress).astype(np.float64)
 
 
 def _save_model(

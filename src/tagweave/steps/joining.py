@@ -1,0 +1,137 @@
+"""The classifier's parts beside the network, and what share each of them has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import expit
+
+from tagweave.config import NETWORK_ALONE
+from tagweave.data.labels import LabelMatrix
+from tagweave.metrics import average_precisions, mean_average_precision_draws, percentile_interval
+from tagweave.steps.collection import Images
+from tagweave.steps.fitting import Fit
+from tagweave.steps.job import Job
+from tagweave.steps.judged import Floats, calibrate, common_curve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tagweave.model.local_ridge import LocalRidge
+
+Shares = tuple[float, float, float]  # of network, ridge of places, propagation
+
+EVEN: Shares = (1 / 3, 1 / 3, 1 / 3)
+MIXTURES: tuple[Shares, ...] = (
+    EVEN, (0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0),
+)  # fmt: skip
+FEWEST = 30  # validation images that may move the shares
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Hold the network's logits (n, C) of the validation images, and the images' labels."""
+
+    by_network: Floats
+    truth: LabelMatrix
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Hold the classifier that is handed over.
+
+    Attributes:
+        head: the final network, mixed with the other parts.
+        by_choice: logits (n, C) of the validation images by the mixture that never saw them.
+        local: probabilities of the ridge of places alone, of validation and of test images.
+        facts: of the mixture, for the report.
+    """
+
+    head: nn.Module
+    by_choice: Floats
+    local: tuple[Floats, Floats]
+    facts: dict[str, Any]
+
+
+def is_joined(job: Job, fitted: Fit) -> bool:
+    """Tell whether others than the network have a say: they know the backbone only as it was before it learned."""
+    return fitted.encoder is None and job.config.train.shares != NETWORK_ALONE
+
+
+def join(job: Job, images: Images, choice: Fit, final: Fit, judged: Judged) -> Joined:
+    """Join each network with a ridge of places and with what propagation says, both of the same labels."""
+    val, test, truth = images.labelled("val"), images.labelled("test"), judged.truth
+    ridge = _fit_local(job, images, choice)
+    final_ridge = ridge if final is choice else _fit_local(job, images, final)
+    by_local = choice.logits(job, ridge, images, val)
+    calibration = calibrate(by_local, truth)
+    curves = common_curve(judged.by_network, truth), common_curve(by_local, truth)
+
+    def mixed(fitted: Fit, local: LocalRidge, shares: Shares) -> nn.Module:
+        return _mixture(job, fitted, local, curves, shares)
+
+    shares, facts = job.config.train.shares, dict[str, Any]()
+    if shares is None:
+        alone = [choice.logits(job, mixed(choice, ridge, share), images, val) for share in MIXTURES[-3:]]
+        shares, facts = choose_shares([expit(logits) for logits in alone], truth)
+    by_choice = choice.logits(job, mixed(choice, ridge, shares), images, val)
+    of_test = calibration.apply(final.logits(job, final_ridge, images, test))
+    return Joined(
+        mixed(final, final_ridge, shares), by_choice, (calibration.apply(by_local), of_test),
+        {"shares": list(shares), "mixtures": facts},
+    )  # fmt: skip
+
+
+def _fit_local(job: Job, images: Images, fitted: Fit) -> LocalRidge:
+    """Regress what propagation says on the maps of the pool, without the labelled images that are hidden.
+
+    Images that no label reached, and that have none, teach nothing.
+    """
+    from tagweave.training.local_ridge import fit_local_ridge
+
+    with np.load(job.folder / "graph" / f"{fitted.task.stage}.npz", allow_pickle=False) as stored:
+        pool, probabilities, reached = stored["pool"], stored["probabilities"], stored["reached"]
+    use = (reached | images.labels.labelled[pool]) & ~np.isin(pool, fitted.task.hidden)
+    return fit_local_ridge(images.maps(pool[use]), probabilities[use])
+
+
+def _mixture(
+    job: Job, fitted: Fit, local: LocalRidge, curves: tuple[tuple[float, float], tuple[float, float]], shares: Shares
+) -> nn.Module:
+    import torch
+
+    from tagweave.model.joint import JointHead
+    from tagweave.steps.inductive import load_inductive
+
+    propagated = load_inductive(job.folder / "graph" / f"inductive-{fitted.task.stage}.npz")
+    slope, offset = (torch.tensor(both) for both in zip(*curves, strict=True))
+    return JointHead(fitted.network, local, propagated, slope, offset, torch.tensor(shares)).eval()
+
+
+def choose_shares(parts: Sequence[Floats], truth: LabelMatrix) -> tuple[Shares, dict[str, Any]]:
+    """Return the mixture of highest mAP on validation images where it is surely ahead of the even one, else that.
+
+    Surely: the 95 % bootstrap interval of how far it is ahead, over draws of the images, lies above 0. On few images
+    nothing is sure, and the even mixture errs least when in doubt.
+
+    Args:
+        parts: probabilities (n, C) by network, ridge of places and propagation, of images that taught them nothing.
+        truth: (n, C).
+
+    Returns:
+        the shares, and for the report the number of ``images``, mAP of the mixtures that were ``tried``, ``best``,
+        the place of the best of them, and ``ahead``, the interval. Nothing where the images are too few.
+    """
+    if len(truth) < FEWEST or not truth.positives.any():
+        return EVEN, {}
+    mixed: list[Floats] = [np.average(parts, axis=0, weights=shares) for shares in MIXTURES]
+    areas = [float(np.nanmean(average_precisions(scores, truth))) for scores in mixed]
+    best = int(np.argmax(areas))
+    even, other = (mean_average_precision_draws(mixed[place], truth) for place in (0, best))
+    low, high = percentile_interval(other - even)
+    tried = [{"shares": list(shares), "mAP": area} for shares, area in zip(MIXTURES, areas, strict=True)]
+    facts = {"images": len(truth), "tried": tried, "best": best, "ahead": [low, high]}
+    return (MIXTURES[best] if low > 0 else EVEN), facts

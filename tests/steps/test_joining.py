@@ -1,0 +1,67 @@
+"""The shares of the classifier's parts, chosen on validation images where those speak clearly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from tagweave.data.labels import LabelMatrix
+from tagweave.steps.joining import EVEN, FEWEST, choose_shares
+from tagweave.steps.judged import common_curve
+
+LABELS = 6
+
+
+def drawn(images: int, seed: int = 0) -> tuple[np.ndarray, LabelMatrix]:
+    """Return logits (n, C) and labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    logits = 3 * rng.normal(size=(images, LABELS)) - 1
+    values = rng.random(logits.shape) < expit(logits)
+    return logits, LabelMatrix(values, np.ones_like(values), tuple("abcdef"))
+
+
+def noisy(logits: np.ndarray, amount: float, seed: int) -> np.ndarray:
+    return logits + amount * np.random.default_rng(seed).normal(size=logits.shape)
+
+
+def test_a_part_that_knows_more_than_the_others_is_left_alone() -> None:
+    logits, truth = drawn(300)
+    wild = noisy(logits, 6.0, 1), noisy(logits, 6.0, 2)
+    shares, facts = choose_shares([expit(wild[0]), expit(wild[1]), expit(logits)], truth)
+    assert shares == (0.0, 0.0, 1.0)
+    assert facts["tried"][facts["best"]]["mAP"] == max(row["mAP"] for row in facts["tried"])
+    assert choose_shares([expit(logits), expit(wild[1]), expit(wild[0])], truth)[0] == (1.0, 0.0, 0.0)
+
+
+def test_parts_that_err_alike_in_amount_stay_even() -> None:
+    logits, truth = drawn(60)
+    shares, facts = choose_shares([expit(noisy(logits, 1.0, seed)) for seed in (1, 2, 3)], truth)
+    assert shares == EVEN
+    assert facts["ahead"][0] <= 0 <= facts["ahead"][1]
+
+
+def test_few_images_and_images_without_positives_change_nothing() -> None:
+    logits, truth = drawn(FEWEST - 1)
+    assert choose_shares([expit(logits), expit(-logits), expit(-logits)], truth) == (EVEN, {})
+    logits, truth = drawn(100)
+    none = LabelMatrix(np.zeros_like(truth.values), truth.known, truth.names)
+    assert choose_shares([expit(logits), expit(-logits), expit(-logits)], none) == (EVEN, {})
+
+
+def test_unknown_cells_count_for_nothing() -> None:
+    logits, truth = drawn(200)
+    known = np.random.default_rng(5).random(truth.known.shape) < 0.5
+    labels = LabelMatrix(truth.values & known, known, truth.names)
+    wrong = np.where(known, logits, -9 * logits)
+    given = [expit(noisy(logits, 5.0, 1)), expit(noisy(logits, 5.0, 2))]
+    assert choose_shares([*given, expit(logits)], labels) == choose_shares([*given, expit(wrong)], labels)
+
+
+def test_the_common_curve_is_the_same_for_all_labels_and_undoes_a_shift() -> None:
+    logits, truth = drawn(2000)
+    none = LabelMatrix(truth.values & (np.arange(LABELS) > 0), truth.known, truth.names)
+    slope, offset = common_curve(2 * logits + 1, none)
+    assert (slope, offset) == pytest.approx((0.5, -0.5), abs=0.1)
+    blank = LabelMatrix(np.zeros_like(truth.values), truth.known, truth.names)
+    assert common_curve(logits, blank) == (1.0, 0.0)
