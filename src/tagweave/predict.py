@@ -125,7 +125,10 @@ class Classifier:
             raise InputError(f"Expected a trained model in {folder}, but there is none; run 'tagweave fit' first.")
         about = read_json(path)
         if about.get("format") != FORMAT:
-            raise InputError(f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}.")
+            raise InputError(
+                f"Expected a model of format {FORMAT} in {folder}, but got {about.get('format')}: another version of "
+                "tagweave wrote it; fit again into a new folder."
+            )
         layout = _layout(about["layout"])
         model = ModelConfig.model_validate(about["model"])
         weights = folder / "model.safetensors"

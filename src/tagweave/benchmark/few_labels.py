@@ -20,7 +20,10 @@ from tagweave.config import Config
 from tagweave.steps.outcome import graph_settings
 
 FIT = "default"
-PARTS = {"ridge": "ridge", "graph": "propagated", "network": "network", "local": "places", "classifier": "classifier"}
+PARTS = {
+    "ridge": "ridge", "graph": "propagated", "network": "network", "local": "places", "student": "student",
+    "classifier": "classifier",
+}  # fmt: skip
 """Of what fit measures: its name there, and here."""
 METHODS = {"asl": "ASL linear, tuned", "knn": "kNN"}
 """Of ``benchmark propagation``, on the same features and labelled images: its name there, and here."""
@@ -41,8 +44,8 @@ class FewLabels:
 def run_few_labels(bench: Bench, base: Config, plan: FewLabels) -> Table:
     """Run the cells that the folder lacks, and return the table.
 
-    ridge, propagated, network, places and classifier are read from one run of the main job's steps per budget and
-    seed. The others get the same labelled images.
+    ridge, propagated, network, places, student and classifier are read from one run of the main job's steps per budget
+    and seed. The others get the same labelled images.
 
     Raises:
         InputError: a budget that the data cannot give.
@@ -80,7 +83,8 @@ def _trials(bench: Bench, base: Config, plan: FewLabels) -> list[Trial]:
 def _trained(cells: Cells, plan: FewLabels, budget: float) -> list[dict[str, Any]]:
     """Return the rows of the systems that the main job's steps measure at one budget."""
     fits = of(cells, FIT)
-    found = [{"system": shown, "budget": budget, **areas(fits, name)} for name, shown in PARTS.items()]
+    parts = {name: shown for name, shown in PARTS.items() if name in fits[0]["systems"]}
+    found = [{"system": shown, "budget": budget, **areas(fits, name)} for name, shown in parts.items()]
     found[-1] |= costs(fits)
     heads = [(one.name, of(cells, one.name)) for one in plan.heads]
     return found + [{"system": name, "budget": budget, **areas(own), **costs(own)} for name, own in heads]
@@ -115,8 +119,8 @@ def _table(bench: Bench, plan: FewLabels, cells: Cells, records: list[dict[str, 
     )  # fmt: skip
     notes = (
         f"frozen {held.encoder}; ridge, propagated (graph and teacher), network (alone), places (the ridge of places "
-        "alone) and classifier (the last three joined: what fit hands over) come from the steps of fit itself, nothing "
-        "tuned here",
+        "alone), student (these two joined, without the graph) and classifier (joined with propagated too: what fit "
+        "hands over) come from the steps of fit itself, nothing tuned here",
         f"ASL linear and kNN choose their value on a held-out {HELD_OUT:.0%} of the labelled images, which are the "
         "same for all rows of a budget and seed",
         "inductive: test images are in no graph, mean, calibration, threshold or choice; the steps see their labels as "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from tagweave.benchmark.cells import finished
 from tagweave.benchmark.dataset import Held
@@ -26,7 +27,7 @@ from tagweave.data.splits import SplitPlan, assign_splits, label_budget
 from tagweave.pipeline import advance
 from tagweave.runs import Steps, key_of, read_json, write_json
 from tagweave.steps.job import Job
-from tagweave.steps.stored import save_collection
+from tagweave.steps.stored import load_collection, open_records, save_collection
 from tagweave.training.batches import epoch_length, lengthened
 
 ALL = "all"  # the budget that hides nothing
@@ -239,8 +240,29 @@ def histories(job: Job, manifest: Manifest, labels: LabelMatrix) -> list[list[di
 
 def measured(job: Job) -> dict[str, Any]:
     """Return what the run's systems reach on the test images, per label only AP and count."""
-    systems = read_json(job.folder / "metrics.json")["splits"]["test"]["systems"]
+    metrics = read_json(job.folder / "metrics.json")
+    systems = metrics["splits"]["test"]["systems"]
+    if metrics["joined"]:
+        systems["student"] = _student(job)
     return {name: _slim(measures) for name, measures in systems.items()}
+
+
+def _student(job: Job) -> dict[str, Any]:
+    """Return the measures of what learned from propagated labels, network and ridge of places, without the graph."""
+    import torch
+
+    from tagweave.metrics import evaluate
+    from tagweave.predict import Classifier
+    from tagweave.steps.joining import STUDENT
+    from tagweave.training.batches import MapSource
+    from tagweave.training.loop import score_images
+
+    manifest, labels = load_collection(job.folder)
+    rows = np.flatnonzero((manifest.splits == "test") & labels.labelled)
+    head = Classifier.load(job.folder / "model").head
+    head.shares = torch.tensor(STUDENT)
+    cache, positions = open_records(job, manifest)
+    return evaluate(expit(score_images(head, MapSource(cache, positions[rows])).astype(np.float64)), labels.take(rows))
 
 
 def _slim(measures: Mapping[str, Any]) -> dict[str, Any]:
