@@ -194,6 +194,25 @@ class Classifier:
         strides = self.layout.strides
         return [Look(place + 1, strides[place], weights) for place, weights in zip(use, shares, strict=True)]
 
+    def places(self, records: NDArray[np.float16]) -> NDArray[np.float32]:
+        """Return where each label is seen (B, C, H, W), every map of sum 1; see ``LocalRidge.places``.
+
+        Raises:
+            InputError: the network is alone, without a ridge of places.
+        """
+        import torch
+
+        from tagweave.model.joint import JointHead
+        from tagweave.training.batches import head_inputs
+
+        if not isinstance(self.head, JointHead):
+            raise InputError(
+                "Expected a classifier with a ridge of places, which says where a label is seen, but got the network "
+                "alone; fit with the default train.shares and a frozen backbone."
+            )
+        with torch.inference_mode():
+            return self.head.local.places(head_inputs(self.layout, records)[0]).numpy()
+
     def at_scale(self, scale: float) -> Classifier:
         """Return the classifier for inputs of another size, with the same weights.
 

@@ -59,3 +59,15 @@ def test_finer_maps_are_brought_to_the_coarsest() -> None:
     assert joined.shape == (2, 5, 3, 4)
     torch.testing.assert_close(joined[:, :2], torch.nn.functional.avg_pool2d(fine, 2))
     torch.testing.assert_close(joined[:, 2:], coarse)
+
+
+def test_the_places_of_a_label_are_how_much_each_of_them_moves_its_score() -> None:
+    scorer = drawn()
+    m = torch.randn(1, CHANNELS, 2, 3, requires_grad=True)
+    places = scorer.places([m])
+    torch.testing.assert_close(places.sum(dim=(2, 3)), torch.ones(1, LABELS))
+    steps = 1e-3 * torch.eye(6).view(6, 1, 2, 3)
+    local = torch.logsumexp(SHARPNESS * (scorer._by_place(m.detach()).view(1, LABELS, 2, 3) + steps), dim=(2, 3))
+    before = torch.logsumexp(SHARPNESS * scorer._by_place(m.detach()), dim=2)
+    moved = (local - before) / (SHARPNESS * 1e-3)  # (6, C): dz / ds(p)
+    torch.testing.assert_close(moved.T.reshape(LABELS, 2, 3), places[0].detach(), atol=1e-2, rtol=0)

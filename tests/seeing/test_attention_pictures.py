@@ -15,7 +15,7 @@ from drawn import Drawn
 from tagweave.api import Run
 from tagweave.errors import InputError
 from tagweave.predict import Classifier, Look
-from tagweave.seeing.attention import write_attention
+from tagweave.seeing.attention import _safe, write_attention
 
 
 def write(classifier: Classifier, files: list[Path], folder: Path) -> list[tuple[str, list[Path], str]]:
@@ -62,3 +62,40 @@ def test_a_network_without_attention(drawn: Drawn, finished: Run, tmp_path: Path
     object.__setattr__(blind, "attention", lambda _: [])
     with pytest.raises(InputError, match=r"^Expected a network with attention, but got the head 'mscnn_lce' with"):
         write(blind, [drawn.images / "000.png"], tmp_path)
+
+
+def test_where_a_label_is_seen(drawn: Drawn, finished: Run, tagweave: Callable[..., Any], tmp_path: Path) -> None:
+    first, second = finished.classifier.names[:2]
+    out = tmp_path / "out"
+    said = tagweave("attention", finished.folder, drawn.images / "003.png", "-l", second, "-l", first, "-o", out)
+    assert said.code == 0
+    assert said.out.split() == [str(out / f"003.png.label-{name}.png") for name in (second, first)]
+    assert Image.open(said.out.split()[0]).size == Image.open(drawn.images / "003.png").size
+
+
+def test_weights_of_a_label_are_where_its_map_is(drawn: Drawn, finished: Run, tmp_path: Path) -> None:
+    seen = replace(finished.classifier)
+    places = np.zeros((1, len(seen.names), 4, 4), np.float32)
+    places[0, 1, 3, 0] = 1.0  # low on the left
+    object.__setattr__(seen, "places", lambda _: places)
+    file = drawn.images / "000.png"
+    ((_, (picture,), _),) = write_attention(seen, ["a.png"], [file], tmp_path, [seen.names[1]])
+    fine = np.asarray(Image.open(picture).convert("RGB")).astype(float)
+    row, column = np.unravel_index((fine.max(axis=2) - fine.min(axis=2)).argmax(), fine.shape[:2])
+    assert row > 0.6 * len(fine)
+    assert column < 0.4 * fine.shape[1]
+
+
+def test_a_label_that_is_not_there_and_a_network_alone(drawn: Drawn, finished: Run, tmp_path: Path) -> None:
+    file, classifier = drawn.images / "000.png", finished.classifier
+    name = classifier.names[0]
+    with pytest.raises(InputError, match=rf"^Expected labels of the classifier, .* but got '{name}x'; did you mean"):
+        list(write_attention(classifier, ["a"], [file], tmp_path, [f"{name}x"]))
+    alone = replace(classifier, head=classifier.head.network)
+    with pytest.raises(InputError, match=r"^Expected a classifier with a ridge of places"):
+        list(write_attention(alone, ["a"], [file], tmp_path, [name]))
+
+
+@pytest.mark.parametrize(("label", "name"), [("a/b", "a%2Fb"), ("50%", "50%25"), ("crème brûlée", "crème brûlée")])
+def test_names_of_files_stay_apart(label: str, name: str) -> None:
+    assert _safe(label) == name

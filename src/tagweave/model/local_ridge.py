@@ -57,9 +57,17 @@ class LocalRidge(nn.Module):
         """Return z (B, C)."""
         m = side_by_side(maps)
         whole = m.mean(dim=(2, 3)) @ self.average.T + m.amax(dim=(2, 3)) @ self.maximum.T + self.bias
-        places = (self.average + self.maximum) @ m.flatten(2) + self.bias.unsqueeze(1)
-        best = torch.logsumexp(SHARPNESS * places, dim=2) - math.log(m.shape[2] * m.shape[3])
+        best = torch.logsumexp(SHARPNESS * self._by_place(m), dim=2) - math.log(m.shape[2] * m.shape[3])
         return whole + best / SHARPNESS
+
+    def places(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return where each label is seen: softmax over p of T s_c(p) (B, C, H, W), by how much a place moves z."""
+        m = side_by_side(maps)
+        return torch.softmax(SHARPNESS * self._by_place(m), dim=2).unflatten(2, m.shape[2:])
+
+    def _by_place(self, m: Tensor) -> Tensor:
+        """Return s (B, C, H W)."""
+        return (self.average + self.maximum) @ m.flatten(2) + self.bias.unsqueeze(1)
 
 
 def side_by_side(maps: Sequence[Tensor]) -> Tensor:

@@ -15,16 +15,19 @@ def attention(
     run: RunFolder,
     images: Annotated[Path, typer.Argument(help="an image or a folder of images", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder of the pictures")] = Path("attention"),
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", help="show where this label is seen, repeatable")
+    ] = None,
 ) -> None:
-    """Show where the network looks: one picture per image and stage.
+    """Show where the network looks, one picture per image and stage; or where labels are seen, one per image and label.
 
-    Example: `tagweave attention runs/photos photo.jpg -o attention`
+    Example: `tagweave attention runs/photos photo.jpg --label dog -o attention`
     """
     from tagweave.api import Run, list_images
     from tagweave.seeing.attention import write_attention
 
     names, files, unseen = list_images(images)
-    for name, pictures, reason in write_attention(Run(run).classifier, names, files, out):
+    for name, pictures, reason in write_attention(Run(run).classifier, names, files, out, label or []):
         typer.echo(f"not shown: {name}: {reason}" if reason else "\n".join(map(str, pictures)), err=bool(reason))
     for item in unseen:
         typer.echo(f"not shown: {item.path}: {item.reason}", err=True)
