@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 IMAGES = Path(__file__).parent / "images"
@@ -62,7 +64,33 @@ def picture_review(run: Path) -> None:
         server.terminate()
 
 
+def picture_places(run: Path) -> None:
+    """Show a held-out image beside where its labels are seen, and where one is that it does not have."""
+    from tagweave.api import Run
+    from tagweave.seeing.attention import write_attention
+    from tagweave.steps.stored import load_collection
+
+    manifest, labels = load_collection(run)
+    held_out = (manifest.splits == "test") & (labels.values.sum(axis=1) == 2)
+    row = int(np.flatnonzero(held_out)[0])
+    shown = [labels.names[column] for column in np.argsort(~labels.values[row], kind="stable")[:3]]
+    with tempfile.TemporaryDirectory() as folder:
+        ((_, written, _),) = write_attention(
+            Run(run).classifier, ["scene"], [manifest.file(row)], Path(folder), shown
+        )  # fmt: skip
+        pictures = [Image.open(path).convert("RGB") for path in (manifest.file(row), *written)]
+    pictures = [picture.resize((WIDTH // 4, WIDTH // 4 * picture.height // picture.width)) for picture in pictures]
+    strip = Image.new("RGB", (WIDTH, pictures[0].height))
+    for place, picture in enumerate(pictures):
+        strip.paste(picture, (place * WIDTH // 4, 0))
+    buffer = io.BytesIO()
+    strip.save(buffer, "PNG")
+    save(buffer.getvalue(), "places")
+    print(f"places: {', '.join(shown)}")
+
+
 if __name__ == "__main__":
     IMAGES.mkdir(exist_ok=True)
+    picture_places(Path(sys.argv[1]))
     picture_report(Path(sys.argv[1]))
     picture_review(Path(sys.argv[1]))

@@ -217,8 +217,8 @@ class TrainConfig(Section):
     )
     shares: tuple[float, float, float] | None = Field(
         None,
-        description="of network, ridge of places and propagation in the classifier, of sum 1; null: a third each, or "
-        "what the validation images speak for",
+        description="of network, ridge of places and propagation in the classifier, of sum 1; null: a third each, less "
+        "for propagation where the graph has little say in it, or what the validation images speak for",
     )
 
     @field_validator("shares")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from tagweave.data.labels import LabelMatrix
-from tagweave.steps.joining import EVEN, FEWEST, choose_shares
+from tagweave.steps.joining import FEWEST, choose_shares, usual_shares
 from tagweave.steps.judged import common_curve
 
 LABELS = 6
+EVEN = (1 / 3, 1 / 3, 1 / 3)
 
 
 def drawn(images: int, seed: int = 0) -> tuple[np.ndarray, LabelMatrix]:
@@ -28,25 +31,25 @@ def noisy(logits: np.ndarray, amount: float, seed: int) -> np.ndarray:
 def test_a_part_that_knows_more_than_the_others_is_left_alone() -> None:
     logits, truth = drawn(300)
     wild = noisy(logits, 6.0, 1), noisy(logits, 6.0, 2)
-    shares, facts = choose_shares([expit(wild[0]), expit(wild[1]), expit(logits)], truth)
+    shares, facts = choose_shares([expit(wild[0]), expit(wild[1]), expit(logits)], truth, EVEN)
     assert shares == (0.0, 0.0, 1.0)
     assert facts["tried"][facts["best"]]["mAP"] == max(row["mAP"] for row in facts["tried"])
-    assert choose_shares([expit(logits), expit(wild[1]), expit(wild[0])], truth)[0] == (1.0, 0.0, 0.0)
+    assert choose_shares([expit(logits), expit(wild[1]), expit(wild[0])], truth, EVEN)[0] == (1.0, 0.0, 0.0)
 
 
 def test_parts_that_err_alike_in_amount_stay_even() -> None:
     logits, truth = drawn(60)
-    shares, facts = choose_shares([expit(noisy(logits, 1.0, seed)) for seed in (1, 2, 3)], truth)
+    shares, facts = choose_shares([expit(noisy(logits, 1.0, seed)) for seed in (1, 2, 3)], truth, EVEN)
     assert shares == EVEN
     assert facts["ahead"][0] <= 0 <= facts["ahead"][1]
 
 
 def test_few_images_and_images_without_positives_change_nothing() -> None:
     logits, truth = drawn(FEWEST - 1)
-    assert choose_shares([expit(logits), expit(-logits), expit(-logits)], truth) == (EVEN, {})
+    assert choose_shares([expit(logits), expit(-logits), expit(-logits)], truth, EVEN) == (EVEN, {})
     logits, truth = drawn(100)
     none = LabelMatrix(np.zeros_like(truth.values), truth.known, truth.names)
-    assert choose_shares([expit(logits), expit(-logits), expit(-logits)], none) == (EVEN, {})
+    assert choose_shares([expit(logits), expit(-logits), expit(-logits)], none, EVEN) == (EVEN, {})
 
 
 def test_unknown_cells_count_for_nothing() -> None:
@@ -55,7 +58,7 @@ def test_unknown_cells_count_for_nothing() -> None:
     labels = LabelMatrix(truth.values & known, known, truth.names)
     wrong = np.where(known, logits, -9 * logits)
     given = [expit(noisy(logits, 5.0, 1)), expit(noisy(logits, 5.0, 2))]
-    assert choose_shares([*given, expit(logits)], labels) == choose_shares([*given, expit(wrong)], labels)
+    assert choose_shares([*given, expit(logits)], labels, EVEN) == choose_shares([*given, expit(wrong)], labels, EVEN)
 
 
 def test_the_common_curve_is_the_same_for_all_labels_and_undoes_a_shift() -> None:
@@ -65,3 +68,14 @@ def test_the_common_curve_is_the_same_for_all_labels_and_undoes_a_shift() -> Non
     assert (slope, offset) == pytest.approx((0.5, -0.5), abs=0.1)
     blank = LabelMatrix(np.zeros_like(truth.values), truth.known, truth.names)
     assert common_curve(logits, blank) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("graph_share", "shares"), [(0.0, (0.5, 0.5, 0.0)), (0.25, (0.4, 0.4, 0.2)), (0.5, EVEN), (1.0, EVEN)]
+)
+def test_propagation_counts_for_what_the_graph_does(
+    graph_share: float, shares: tuple[float, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "graph").mkdir()
+    np.savez(tmp_path / "graph" / "inductive-final.npz", share=np.float32(graph_share))
+    assert usual_shares(tmp_path, "final") == pytest.approx(shares)

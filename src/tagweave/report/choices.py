@@ -75,7 +75,7 @@ class Mixture:
         network, places, propagation: shares of sum 1.
         chosen: whether they were left to the run; otherwise they were set.
         images: validation images that mixtures were compared on; None where there were too few.
-        even_precision: mAP of a third each there. best, best_precision: shares of the best mixture, and its mAP.
+        usual_precision: mAP of the usual mixture there. best, best_precision: shares of the best mixture, and its mAP.
         ahead: the 95 % interval of how far that is ahead.
     """
 
@@ -84,14 +84,14 @@ class Mixture:
     propagation: float
     chosen: bool
     images: int | None = None
-    even_precision: float | None = None
+    usual_precision: float | None = None
     best: tuple[float, ...] = ()
     best_precision: float | None = None
     ahead: tuple[float, float] | None = None
 
     @property
     def moved(self) -> bool:
-        """Whether the validation images moved them from a third each."""
+        """Whether the validation images moved them from the usual ones."""
         return self.ahead is not None and self.ahead[0] > 0
 
 
@@ -153,9 +153,9 @@ def _mixture(artefacts: Artefacts, train: dict[str, Any]) -> Mixture | None:
         return None
     compared = dict[str, Any]()
     if found := (artefacts.trained or {}).get("mixtures"):
-        even, best = found["tried"][0], found["tried"][found["best"]]
+        usual, best = found["tried"][0], found["tried"][found["best"]]
         compared = {
-            "images": found["images"], "even_precision": even["mAP"], "best": tuple(best["shares"]),
+            "images": found["images"], "usual_precision": usual["mAP"], "best": tuple(best["shares"]),
             "best_precision": best["mAP"], "ahead": _pair(found["ahead"]),
         }  # fmt: skip
     network, places, spread = shares

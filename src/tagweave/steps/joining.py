@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
 
 Shares = tuple[float, float, float]  # of network, ridge of places, propagation
 
-EVEN: Shares = (1 / 3, 1 / 3, 1 / 3)
 STUDENT: Shares = (0.5, 0.5, 0.0)  # what learned from propagated labels, without the graph
-MIXTURES: tuple[Shares, ...] = (
-    EVEN, STUDENT, (0.5, 0.0, 0.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0),
+OTHERS: tuple[Shares, ...] = (
+    (1 / 3, 1 / 3, 1 / 3), STUDENT, (0.5, 0.0, 0.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0),
 )  # fmt: skip
 FEWEST = 30  # validation images that may move the shares
 
@@ -76,8 +76,9 @@ def join(job: Job, images: Images, choice: Fit, final: Fit, judged: Judged) -> J
 
     shares, facts = job.config.train.shares, dict[str, Any]()
     if shares is None:
-        alone = [choice.logits(job, mixed(choice, ridge, share), images, val) for share in MIXTURES[-3:]]
-        shares, facts = choose_shares([expit(logits) for logits in alone], truth)
+        usual = usual_shares(job.folder, final.task.stage)
+        alone = [choice.logits(job, mixed(choice, ridge, share), images, val) for share in OTHERS[-3:]]
+        shares, facts = choose_shares([expit(logits) for logits in alone], truth, usual)
     by_choice = choice.logits(job, mixed(choice, ridge, shares), images, val)
     of_test = calibration.apply(final.logits(job, final_ridge, images, test))
     return Joined(
@@ -112,27 +113,42 @@ def _mixture(
     return JointHead(fitted.network, local, propagated, slope, offset, torch.tensor(shares)).eval()
 
 
-def choose_shares(parts: Sequence[Floats], truth: LabelMatrix) -> tuple[Shares, dict[str, Any]]:
-    """Return the mixture of highest mAP on validation images where it is surely ahead of the even one, else that.
+def usual_shares(run: Path, stage: str) -> Shares:
+    """Return 1 : 1 : min(2 g, 1), g the graph's share in propagation.
 
-    Surely: the 95 % bootstrap interval of how far it is ahead, over draws of the images, lies above 0. On few images
-    nothing is sure, and the even mixture errs least when in doubt.
+    Where the graph has no say, propagation is ridge regression of the labelled images, which the ridge of places holds
+    already; where it has half, as on photographs, all three count alike (docs/log.md).
+    """
+    with np.load(run / "graph" / f"inductive-{stage}.npz", allow_pickle=False) as stored:
+        propagation = min(2.0 * float(stored["share"]), 1.0)
+    whole = 2.0 + propagation
+    return 1.0 / whole, 1.0 / whole, propagation / whole
+
+
+def choose_shares(parts: Sequence[Floats], truth: LabelMatrix, usual: Shares) -> tuple[Shares, dict[str, Any]]:
+    """Return the mixture of highest mAP on validation images where it is surely ahead of the usual one, else that.
+
+    Surely: the 95 % bootstrap interval of how far it is ahead, over draws of the images, lies above 0; on few images
+    nothing is.
 
     Args:
         parts: probabilities (n, C) by network, ridge of places and propagation, of images that taught them nothing.
         truth: (n, C).
+        usual: shares when in doubt.
 
     Returns:
-        the shares, and for the report the number of ``images``, mAP of the mixtures that were ``tried``, ``best``,
-        the place of the best of them, and ``ahead``, the interval. Nothing where the images are too few.
+        the shares, and for the report the number of ``images``, mAP of the mixtures that were ``tried``, the usual one
+        first, ``best``, the place of the best of them, and ``ahead``, the interval. Nothing where the images are too
+        few.
     """
     if len(truth) < FEWEST or not truth.positives.any():
-        return EVEN, {}
-    mixed: list[Floats] = [np.average(parts, axis=0, weights=shares) for shares in MIXTURES]
+        return usual, {}
+    mixtures = (usual, *OTHERS)
+    mixed: list[Floats] = [np.average(parts, axis=0, weights=shares) for shares in mixtures]
     areas = [float(np.nanmean(average_precisions(scores, truth))) for scores in mixed]
     best = int(np.argmax(areas))
-    even, other = (mean_average_precision_draws(mixed[place], truth) for place in (0, best))
-    low, high = percentile_interval(other - even)
-    tried = [{"shares": list(shares), "mAP": area} for shares, area in zip(MIXTURES, areas, strict=True)]
+    before, after = (mean_average_precision_draws(mixed[place], truth) for place in (0, best))
+    low, high = percentile_interval(after - before)
+    tried = [{"shares": list(shares), "mAP": area} for shares, area in zip(mixtures, areas, strict=True)]
     facts = {"images": len(truth), "tried": tried, "best": best, "ahead": [low, high]}
-    return (MIXTURES[best] if low > 0 else EVEN), facts
+    return (mixtures[best] if low > 0 else usual), facts
