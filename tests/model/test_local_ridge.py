@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from tagweave.model.local_ridge import SHARPNESS, LocalRidge, side_by_side
+from tagweave.model.local_ridge import AT_ONCE, SHARPNESS, LocalRidge, side_by_side
 
 LABELS, CHANNELS = 3, 5
 
@@ -61,13 +61,23 @@ def test_finer_maps_are_brought_to_the_coarsest() -> None:
     torch.testing.assert_close(joined[:, 2:], coarse)
 
 
+def test_labels_in_blocks_are_the_same_as_one_by_one() -> None:
+    torch.manual_seed(2)
+    count = AT_ONCE + 3
+    parts = (torch.randn(count, CHANNELS), torch.randn(count, CHANNELS), torch.randn(count))
+    m, rest = [torch.randn(2, CHANNELS, 3, 3)], (torch.ones(1), torch.zeros(1))
+    found = LocalRidge(*parts, torch.ones(count), torch.zeros(count)).scores(m)
+    for label in (0, AT_ONCE - 1, AT_ONCE, count - 1):
+        one = LocalRidge(*(part[label : label + 1] for part in parts), *rest).scores(m)
+        torch.testing.assert_close(found[:, label : label + 1], one)
+
+
 def test_the_places_of_a_label_are_how_much_each_of_them_moves_its_score() -> None:
     scorer = drawn()
-    m = torch.randn(1, CHANNELS, 2, 3, requires_grad=True)
+    m = torch.randn(1, CHANNELS, 2, 3)
     places = scorer.places([m])
     torch.testing.assert_close(places.sum(dim=(2, 3)), torch.ones(1, LABELS))
-    steps = 1e-3 * torch.eye(6).view(6, 1, 2, 3)
-    local = torch.logsumexp(SHARPNESS * (scorer._by_place(m.detach()).view(1, LABELS, 2, 3) + steps), dim=(2, 3))
-    before = torch.logsumexp(SHARPNESS * scorer._by_place(m.detach()), dim=2)
-    moved = (local - before) / (SHARPNESS * 1e-3)  # (6, C): dz / ds(p)
-    torch.testing.assert_close(moved.T.reshape(LABELS, 2, 3), places[0].detach(), atol=1e-2, rtol=0)
+    local = ((scorer.average + scorer.maximum) @ m.flatten(2) + scorer.bias.unsqueeze(1)).requires_grad_()
+    soft_maximum = torch.logsumexp(SHARPNESS * local, dim=2) / SHARPNESS
+    (moved,) = torch.autograd.grad(soft_maximum.sum(), local)
+    torch.testing.assert_close(places.flatten(2), moved)

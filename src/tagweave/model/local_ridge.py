@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tagweave.model.mscnn_lce import HeadOutput
 
 SHARPNESS = 8.0  # T: near 0 all places count alike, far above only the best one does (docs/log.md)
+AT_ONCE = 128  # labels whose places are scored at once: with batches of 256 and 14 x 14 places, 26 MB
 
 
 class LocalRidge(nn.Module):
@@ -57,17 +58,18 @@ class LocalRidge(nn.Module):
         """Return z (B, C)."""
         m = side_by_side(maps)
         whole = m.mean(dim=(2, 3)) @ self.average.T + m.amax(dim=(2, 3)) @ self.maximum.T + self.bias
-        best = torch.logsumexp(SHARPNESS * self._by_place(m), dim=2) - math.log(m.shape[2] * m.shape[3])
-        return whole + best / SHARPNESS
+        weights, biases = (part.split(AT_ONCE) for part in (self.average + self.maximum, self.bias))
+        best = [
+            torch.logsumexp(SHARPNESS * (weight @ m.flatten(2) + bias.unsqueeze(1)), dim=2)
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
+        return whole + (torch.cat(best, dim=1) - math.log(m.shape[2] * m.shape[3])) / SHARPNESS
 
     def places(self, maps: Sequence[Tensor]) -> Tensor:
         """Return where each label is seen: softmax over p of T s_c(p) (B, C, H, W), by how much a place moves z."""
         m = side_by_side(maps)
-        return torch.softmax(SHARPNESS * self._by_place(m), dim=2).unflatten(2, m.shape[2:])
-
-    def _by_place(self, m: Tensor) -> Tensor:
-        """Return s (B, C, H W)."""
-        return (self.average + self.maximum) @ m.flatten(2) + self.bias.unsqueeze(1)
+        by_place = (self.average + self.maximum) @ m.flatten(2) + self.bias.unsqueeze(1)
+        return torch.softmax(SHARPNESS * by_place, dim=2).unflatten(2, m.shape[2:])
 
 
 def side_by_side(maps: Sequence[Tensor]) -> Tensor:

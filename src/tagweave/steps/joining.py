@@ -33,14 +33,6 @@ FEWEST = 30  # validation images that may move the shares
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Hold the network's logits (n, C) of the validation images, and the images' labels."""
-
-    by_network: Floats
-    truth: LabelMatrix
-
-
-@dataclass(frozen=True)
 class Joined:
     """Hold the classifier that is handed over.
 
@@ -62,14 +54,18 @@ def is_joined(job: Job, fitted: Fit) -> bool:
     return fitted.encoder is None and job.config.train.shares != NETWORK_ALONE
 
 
-def join(job: Job, images: Images, choice: Fit, final: Fit, judged: Judged) -> Joined:
-    """Join each network with a ridge of places and with what propagation says, both of the same labels."""
-    val, test, truth = images.labelled("val"), images.labelled("test"), judged.truth
+def join(job: Job, images: Images, choice: Fit, final: Fit, by_network: Floats) -> Joined:
+    """Join each network with a ridge of places and with what propagation says, both of the same labels.
+
+    ``by_network``: logits (n, C) of the validation images by the network of the choice.
+    """
+    val, test = images.labelled("val"), images.labelled("test")
+    truth = images.labels.take(val)
     ridge = _fit_local(job, images, choice)
     final_ridge = ridge if final is choice else _fit_local(job, images, final)
     by_local = choice.logits(job, ridge, images, val)
     calibration = calibrate(by_local, truth)
-    curves = common_curve(judged.by_network, truth), common_curve(by_local, truth)
+    curves = common_curve(by_network, truth), common_curve(by_local, truth)
 
     def mixed(fitted: Fit, local: LocalRidge, shares: Shares) -> nn.Module:
         return _mixture(job, fitted, local, curves, shares)

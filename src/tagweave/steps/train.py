@@ -15,7 +15,7 @@ from tagweave.steps.collection import Images, open_images
 from tagweave.steps.finetuned import TRUNK, put_beside_model, put_given_beside_model
 from tagweave.steps.fitting import Fit, Task, fit
 from tagweave.steps.job import Job
-from tagweave.steps.joining import Judged, is_joined, join
+from tagweave.steps.joining import is_joined, join
 from tagweave.steps.judged import Floats, calibrate, choose_thresholds
 from tagweave.steps.yardstick import linear_logits
 
@@ -48,7 +48,7 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
         scores["linear"][rows] = linear_calibration.apply(linear_logits(job, fitted, images, rows))
     head, by_head, mixture = final.network, by_network, dict[str, Any]()
     if is_joined(job, final):
-        joined = join(job, images, choice, final, Judged(by_network, truth))
+        joined = join(job, images, choice, final, by_network)
         scores["local"] = _blank(images)
         scores["local"][val], scores["local"][test] = joined.local
         head, by_head, mixture = joined.head, joined.by_choice, joined.facts
