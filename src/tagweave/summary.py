@@ -16,7 +16,7 @@ SYSTEMS = {
     "graph": "propagated labels",
     "network": "network",
     "local": "ridge of places",
-    "classifier": "classifier: these three joined",
+    "classifier": "classifier of these three",
 }
 ALONE = "classifier: the network alone"  # where propagation has no say in it
 SHOWN_LABELS = 30  # more are left to the report
