@@ -91,6 +91,16 @@ def test_fit_tells_the_measures_and_where_things_lie(drawn: Drawn, done: Path, t
     assert read_json(done / "provenance.json")["command"].startswith("tagweave fit ")
 
 
+def test_a_network_alone_is_trained_told_and_measured(drawn: Drawn, tagweave: Command, tmp_path: Path) -> None:
+    words = ("-o", tmp_path / "r", *QUICK, "--set", "train.shares=[1,0,0]")
+    said = tagweave("fit", drawn.images, "-l", drawn.labels, *words)
+    assert said.code == 0, said.err
+    table = said.out.split("Report:")[0]
+    assert "classifier: the" in table
+    assert "places" not in table
+    assert "these three" not in table
+
+
 def test_quiet_prints_results_only(drawn: Drawn, done: Path, tagweave: Command) -> None:
     said = tagweave("fit", drawn.images, "-l", drawn.labels, "-o", done, *QUICK, "--quiet")
     assert (said.code, said.err) == (0, "")

@@ -15,7 +15,7 @@ SYSTEMS = {
     "ridge": "ridge, labelled images only",
     "graph": "propagated labels",
     "network": "network",
-    "local": "ridge of places",
+    "places": "ridge of places",
     "classifier": "classifier of these three",
 }
 ALONE = "classifier: the network alone"  # where propagation has no say in it
@@ -39,8 +39,8 @@ def print_measures(metrics: dict[str, Any]) -> None:
     table.add_column("system")
     for name in ("mAP", f"mAP, {one['labels_with_10_positives']} labels with ≥ 10", "CF1", "OF1"):
         table.add_column(name, justify="right")
-    for name, title in SYSTEMS.items():
-        measured, title = systems[name], title if name != "classifier" or metrics.get("joined", True) else ALONE
+    for name in _measured(systems):
+        measured, title = systems[name], SYSTEMS[name] if name != "classifier" or metrics.get("joined", True) else ALONE
         half = measured["at_half"]
         table.add_row(title, *map(_percent, (measured["mAP"], measured["mAP_10"], half["CF1"], half["OF1"])))
     console.print(table)
@@ -87,15 +87,20 @@ def _print_review(console: Console, review: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
+def _measured(systems: dict[str, Any]) -> list[str]:
+    """Return the systems that a run has, in the order they are shown; a network alone has no places beside it."""
+    return [name for name in SYSTEMS if name in systems]
+
+
 def _label_table(systems: dict[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table(title="average precision per label")
     table.add_column("label")
-    for name in ("positives", *SYSTEMS):
+    for name in ("positives", *_measured(systems)):
         table.add_column(name, justify="right")
     for number, row in enumerate(systems["classifier"]["per_label"]):
-        precisions = (_percent(systems[name]["per_label"][number]["AP"]) for name in SYSTEMS)
+        precisions = (_percent(systems[name]["per_label"][number]["AP"]) for name in _measured(systems))
         table.add_row(row["label"], str(row["positives"]), *precisions)
     return table
 
@@ -107,7 +112,7 @@ def _percent(value: float | None) -> str:
 def print_step(step: str, folder: Path, record: dict[str, Any]) -> None:
     """Print what one step says of itself."""
     console = terminal()
-    hidden = ("key", "after", "started", "notes", "parts", "outputs")
+    hidden = ("key", "after", "started", "notes", "parts", "outputs", "mixtures")
     facts = {k: v for k, v in record.items() if k not in hidden and v is not None}
     console.print(f"{step}: done in {folder}", soft_wrap=True)
     for name, value in facts.items():

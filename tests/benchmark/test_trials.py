@@ -51,7 +51,7 @@ def test_a_cell_has_the_numbers_of_fit(held: Held, drawn: Drawn, tmp_path: Path)
         **{name: getattr(CONFIG, name) for name in ("encoder", "graph", "model", "train")},
     )  # fmt: skip
     systems = json.loads((run.folder / "metrics.json").read_text())["splits"]["test"]["systems"]
-    assert set(cell["systems"]) == {*systems, "student"} >= {"ridge", "graph", "network", "local", "classifier"}
+    assert set(cell["systems"]) == {*systems, "student"} >= {"ridge", "graph", "network", "places", "classifier"}
     for name, measures in systems.items():
         for key in ("mAP", "mAP_10", "at_half", "top3", "ece", "hamming_error"):
             assert cell["systems"][name][key] == measures[key], (name, key)

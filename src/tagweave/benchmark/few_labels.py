@@ -21,7 +21,7 @@ from tagweave.steps.outcome import graph_settings
 
 FIT = "default"
 PARTS = {
-    "ridge": "ridge", "graph": "propagated", "network": "network", "local": "places", "student": "student",
+    "ridge": "ridge", "graph": "propagated", "network": "network", "places": "places", "student": "student",
     "classifier": "classifier",
 }  # fmt: skip
 """Of what fit measures: its name there, and here."""

@@ -21,7 +21,7 @@ SYSTEM_NAMES = {
     "ridge": "Ridge regression, labelled images only",
     "graph": "Label propagation over the graph",
     "network": "Network, labelled and propagated images",
-    "local": "Ridge of places, labelled and propagated images",
+    "places": "Ridge of places, labelled and propagated images",
     "classifier": "Classifier: network, places and propagation, joined",
 }
 ALONE = "Classifier: the network alone"  # where propagation has no say in it

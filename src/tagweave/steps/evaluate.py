@@ -76,8 +76,8 @@ def _measure_splits(
         ridge, graph = stored["ridge"], stored["graph"]
     with np.load(folder / "checkpoints" / "scores.npz", allow_pickle=False) as stored:
         systems = {"linear": stored["linear"], "ridge": ridge, "graph": graph, "network": stored["network"]}
-        if "local" in stored:
-            systems["local"] = stored["local"]
+        if "places" in stored:
+            systems["places"] = stored["places"]
         classifier = {"val": stored["classifier"], "test": probabilities}
     splits: dict[str, Any] = {}
     for split in ("val", "test"):

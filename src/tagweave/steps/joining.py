@@ -75,6 +75,8 @@ def join(job: Job, images: Images, choice: Fit, final: Fit, by_network: Floats) 
         usual = usual_shares(job.folder, final.task.stage)
         alone = [choice.logits(job, mixed(choice, ridge, share), images, val) for share in OTHERS[-3:]]
         shares, facts = choose_shares([expit(logits) for logits in alone], truth, usual)
+    a, b, c = (f"{share:.0%}" for share in shares)
+    job.console.say(f"train: the classifier is {a} network, {b} ridge of places, {c} propagation")
     by_choice = choice.logits(job, mixed(choice, ridge, shares), images, val)
     of_test = calibration.apply(final.logits(job, final_ridge, images, test))
     return Joined(

@@ -49,8 +49,8 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     head, by_head, mixture = final.network, by_network, dict[str, Any]()
     if is_joined(job, final):
         joined = join(job, images, choice, final, by_network)
-        scores["local"] = _blank(images)
-        scores["local"][val], scores["local"][test] = joined.local
+        scores["places"] = _blank(images)
+        scores["places"][val], scores["places"][test] = joined.local
         head, by_head, mixture = joined.head, joined.by_choice, joined.facts
         calibration = calibrate(by_head, truth)
     scores["classifier"][val] = calibration.apply(by_head)
