@@ -98,7 +98,7 @@ def test_a_network_alone_is_trained_told_and_measured(drawn: Drawn, tagweave: Co
     table = said.out.split("Report:")[0]
     assert "classifier: the" in table
     assert "places" not in table
-    assert "these three" not in table
+    assert "mixed of" not in table
 
 
 def test_quiet_prints_results_only(drawn: Drawn, done: Path, tagweave: Command) -> None:

@@ -330,7 +330,7 @@ def test_a_backbone_that_is_trained_along_travels_with_the_run(
         assert split["systems"]["network"]["mAP"] == split["systems"]["classifier"]["mAP"]
     print_measures(metrics)
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "these three" not in shown
+    assert "mixed of" not in shown
     assert "alone" in shown
     assert "Classifier: the network alone" in (run.folder / "report.html").read_text(encoding="utf-8")
     notes = read_json(run.folder / "provenance.json")["notes"]

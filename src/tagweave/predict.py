@@ -198,20 +198,26 @@ class Classifier:
         """Return where each label is seen (B, C, H, W), every map of sum 1; see ``LocalRidge.places``.
 
         Raises:
-            InputError: the network is alone, without a ridge of places.
+            InputError: the ridge of places is not there, or has no share in the classifier.
         """
         import torch
 
-        from tagweave.model.joint import JointHead
         from tagweave.training.batches import head_inputs
 
-        if not isinstance(self.head, JointHead):
-            raise InputError(
-                "Expected a classifier with a ridge of places, which says where a label is seen, but got the network "
-                "alone; fit with the default train.shares and a frozen backbone."
-            )
+        self.require_places()
         with torch.inference_mode():
-            return self.head.local.places(head_inputs(self.layout, records)[0]).numpy()
+            return self.head.local.places(head_inputs(self.layout, records)[0]).numpy()  # type: ignore[operator,union-attr]
+
+    def require_places(self) -> None:
+        """Raise InputError where no ridge of places decides: a network alone, or shares that leave it out."""
+        from tagweave.model.joint import JointHead
+
+        if not isinstance(self.head, JointHead) or not self.head.shares[1] > 0:
+            raise InputError(
+                "Expected a classifier in which the ridge of places, which says where a label is seen, has a share, "
+                "but got one without; fit with a frozen backbone and a share for it, such as "
+                "--set train.shares=[0.34,0.33,0.33]."
+            )
 
     def at_scale(self, scale: float) -> Classifier:
         """Return the classifier for inputs of another size, with the same weights.

@@ -16,7 +16,7 @@ SYSTEMS = {
     "graph": "propagated labels",
     "network": "network",
     "places": "ridge of places",
-    "classifier": "classifier of these three",
+    "classifier": "classifier, mixed of these",
 }
 ALONE = "classifier: the network alone"  # where propagation has no say in it
 SHOWN_LABELS = 30  # more are left to the report

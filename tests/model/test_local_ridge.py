@@ -61,6 +61,13 @@ def test_finer_maps_are_brought_to_the_coarsest() -> None:
     torch.testing.assert_close(joined[:, 2:], coarse)
 
 
+def test_nothing_between_the_points_of_a_resize_is_left_out() -> None:
+    fine = torch.zeros(1, 1, 13, 12)
+    fine[0, 0, 1, 0] = 144.0
+    assert side_by_side([fine, torch.zeros(1, 1, 3, 3)])[0, 0].sum() > 1
+    assert side_by_side([torch.rand(1, 1, 3, 3), torch.zeros(1, 1, 6, 6)]).shape == (1, 2, 6, 6)
+
+
 def test_labels_in_blocks_are_the_same_as_one_by_one() -> None:
     torch.manual_seed(2)
     count = AT_ONCE + 3

@@ -92,7 +92,7 @@ def test_a_label_that_is_not_there_and_a_network_alone(drawn: Drawn, finished: R
     with pytest.raises(InputError, match=rf"^Expected labels of the classifier, .* but got '{name}x'; did you mean"):
         list(write_attention(classifier, ["a"], [file], tmp_path, [f"{name}x"]))
     alone = replace(classifier, head=classifier.head.network)
-    with pytest.raises(InputError, match=r"^Expected a classifier with a ridge of places"):
+    with pytest.raises(InputError, match=r"^Expected a classifier in which the ridge of places"):
         list(write_attention(alone, ["a"], [file], tmp_path, [name]))
 
 

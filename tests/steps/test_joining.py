@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
+from tagweave.api import Run
+from tagweave.console import Console
 from tagweave.data.labels import LabelMatrix
-from tagweave.steps.joining import FEWEST, choose_shares, usual_shares
+from tagweave.steps.collection import open_images
+from tagweave.steps.fitting import Task
+from tagweave.steps.job import Job
+from tagweave.steps.joining import FEWEST, _fit_local, choose_shares, usual_shares
 from tagweave.steps.judged import common_curve
 
 LABELS = 6
@@ -79,3 +86,25 @@ def test_propagation_counts_for_what_the_graph_does(
     (tmp_path / "graph").mkdir()
     np.savez(tmp_path / "graph" / "inductive-final.npz", share=np.float32(graph_share))
     assert usual_shares(tmp_path, "final") == pytest.approx(shares)
+
+
+def test_the_ridge_of_places_learns_nothing_from_hidden_and_unreached_images(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job.load(finished.folder, Console(quiet=True))
+    images = open_images(job)
+    stored = dict(np.load(finished.folder / "graph" / "choice.npz"))
+    val, pool = images.labelled("val"), stored["pool"]
+    unlabelled = pool[~images.labels.labelled[pool]]
+    stored["reached"] = ~np.isin(pool, unlabelled[:3])
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    monkeypatch.setattr(
+        "tagweave.training.local_ridge.fit_local_ridge", lambda source, targets: seen.append((source, targets))
+    )
+    monkeypatch.setattr("tagweave.steps.joining.np.load", lambda *_, **__: nullcontext(stored))
+    monkeypatch.setattr(type(images), "maps", lambda _, rows: rows)
+    _fit_local(job, images, SimpleNamespace(task=Task("choice", "", val)))  # type: ignore[arg-type]
+    ((rows, targets),) = seen
+    assert len(val)
+    assert set(rows) == set(pool) - set(val) - set(unlabelled[:3])
+    np.testing.assert_array_equal(targets, stored["probabilities"][np.isin(pool, rows)])

@@ -18,7 +18,8 @@ class JointHead(nn.Module):
     """Mix three probabilities per label, p = a σ(slope z + offset) + b σ(slope' z' + offset') + c p'', as p's logit.
 
     z are the network's logits and z' those of the ridge of places, each with one calibration for all labels; p'' is
-    what propagation says. On few labels the three err differently, and their mixture errs less than any.
+    what propagation says. On few labels the three err differently; their mixture is ahead of the best of them
+    or close to it.
 
     Args:
         network: the trained head.

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from tagweave.model.mscnn_lce import HeadOutput
 
 SHARPNESS = 8.0  # T: near 0 all places count alike, far above only the best one does (docs/log.md)
-AT_ONCE = 128  # labels whose places are scored at once: with batches of 256 and 14 x 14 places, 26 MB
+AT_ONCE = 128  # labels whose places are scored at once: with batches of 256 and 14 x 14 places, 26 MB an array
 
 
 class LocalRidge(nn.Module):
     """Score labels by the whole image and by its best places.
 
-    m (B, K, H, W) are the stage maps side by side, each resized to H x W of the coarsest (bilinear). With their
-    averages a and maxima b over places,
+    m (B, K, H, W) are the stage maps side by side, each brought to H x W of the last, the coarsest (averages over whole
+    blocks, then bilinear). With their averages a and maxima b over places,
 
     - f_c = <v_c, a> + <w_c, b> + o_c is ridge regression of the labels' probabilities;
     - s_c(p) = <v_c + w_c, m(p)> + o_c is f_c of an image that looked everywhere as it does at place p;
@@ -79,6 +79,9 @@ def side_by_side(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _resized(stage: Tensor, height: int, width: int) -> Tensor:
+    step = min(stage.shape[-2] // height, stage.shape[-1] // width)
+    if step > 1:  # bilinear alone would leave out what lies between its points
+        stage = nn.functional.avg_pool2d(stage, step)
     if stage.shape[-2:] == (height, width):
         return stage
     return nn.functional.interpolate(stage, size=(height, width), mode="bilinear", align_corners=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tagweave.calibration import CALIBRATION_SHRINK
+from tagweave.config import NETWORK_ALONE
 from tagweave.report.artefacts import Artefacts
 from tagweave.report.sections import system_name
 
@@ -132,7 +133,7 @@ def choices(artefacts: Artefacts) -> Choices:
         folds=settings.get("graph", {}).get("folds"),
         mixture=_mixture(artefacts, train),
         joined=artefacts.metrics.get("joined", True),
-        alone_by_setting=bool(train.get("shares")),
+        alone_by_setting=tuple(train.get("shares") or ()) == NETWORK_ALONE,
         epochs=_epochs(artefacts, train),
         uncalibrated=[name for name, number in positives.items() if number == 0],
         shared=[name for name, number in positives.items() if 0 < number < CALIBRATION_SHRINK],

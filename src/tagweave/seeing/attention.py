@@ -73,6 +73,7 @@ def _labels_of(classifier: Classifier, labels: Sequence[str]) -> Callable[[NDArr
             f"Expected labels of the classifier, such as {', '.join(classifier.names[:3])}, but got '{unknown[0]}'"
             f"{did_you_mean(unknown[0], known)}."
         )
+    classifier.require_places()
 
     def draw(records: NDArray[np.float16]) -> Drawn:
         places = classifier.places(records)

@@ -130,7 +130,8 @@ def choose_shares(parts: Sequence[Floats], truth: LabelMatrix, usual: Shares) ->
     nothing is.
 
     Args:
-        parts: probabilities (n, C) by network, ridge of places and propagation, of images that taught them nothing.
+        parts: probabilities (n, C) by network, ridge of places and propagation, whose labels taught them nothing;
+            propagation knows the images themselves, as they stand in its graph.
         truth: (n, C).
         usual: shares when in doubt.
 

@@ -21,7 +21,7 @@ def fit_local_ridge(source: Source, targets: NDArray[np.floating], penalty: floa
     over many images comes from few labels. Slope and offset give z the mean and the deviation that the logits of t
     have over the images; a label with the same z everywhere gets the mean logit.
 
-    Memory: z (n, C), (2 K)^2 numbers, and a batch.
+    Memory: about four arrays (n, C) and three (2 K, 2 K), float64, and a batch.
 
     Args:
         source: reads the maps of n images.
