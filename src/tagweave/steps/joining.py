@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 Shares = tuple[float, float, float]  # of network, ridge of places, propagation
 
 STUDENT: Shares = (0.5, 0.5, 0.0)  # what learned from propagated labels, without the graph
+PROPAGATION: Shares = (0.0, 0.0, 1.0)
 OTHERS: tuple[Shares, ...] = (
-    (1 / 3, 1 / 3, 1 / 3), STUDENT, (0.5, 0.0, 0.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0),
+    (1 / 3, 1 / 3, 1 / 3), STUDENT, (0.5, 0.0, 0.5), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), PROPAGATION,
 )  # fmt: skip
 FEWEST = 30  # validation images that may move the shares
 
@@ -73,8 +74,9 @@ def join(job: Job, images: Images, choice: Fit, final: Fit, by_network: Floats) 
     shares, facts = job.config.train.shares, dict[str, Any]()
     if shares is None:
         usual = usual_shares(job.folder, final.task.stage)
-        alone = [choice.logits(job, mixed(choice, ridge, share), images, val) for share in OTHERS[-3:]]
-        shares, facts = choose_shares([expit(logits) for logits in alone], truth, usual)
+        parts = [expit(slope * z + offset) for (slope, offset), z in zip(curves, (by_network, by_local), strict=True)]
+        parts.append(expit(choice.logits(job, mixed(choice, ridge, PROPAGATION), images, val)))
+        shares, facts = choose_shares(parts, truth, usual)
     a, b, c = (f"{share:.0%}" for share in shares)
     job.console.say(f"train: the classifier is {a} network, {b} ridge of places, {c} propagation")
     by_choice = choice.logits(job, mixed(choice, ridge, shares), images, val)

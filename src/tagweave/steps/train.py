@@ -43,9 +43,10 @@ def train(job: Job, key: str) -> Mapping[str, Any]:
     scores = {name: _blank(images) for name in ("linear", "network", "classifier")}
     scores["network"][val] = calibration.apply(by_network)
     scores["network"][test] = calibration.apply(final.logits(job, final.network, images, test))
-    linear_calibration = calibrate(linear_logits(job, choice, images, val), truth)
-    for fitted, rows in ((choice, val), (final, test)):
-        scores["linear"][rows] = linear_calibration.apply(linear_logits(job, fitted, images, rows))
+    by_linear = linear_logits(job, choice, images, val)
+    linear_calibration = calibrate(by_linear, truth)
+    scores["linear"][val] = linear_calibration.apply(by_linear)
+    scores["linear"][test] = linear_calibration.apply(linear_logits(job, final, images, test))
     head, by_head, mixture = final.network, by_network, dict[str, Any]()
     if is_joined(job, final):
         joined = join(job, images, choice, final, by_network)
