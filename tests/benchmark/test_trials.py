@@ -16,18 +16,11 @@ from tagweave.api import fit as run_fit
 from tagweave.benchmark import audit as audit_module
 from tagweave.benchmark.audit import audit, turned
 from tagweave.benchmark.dataset import Held
-from tagweave.benchmark.trials import (
-    ALL,
-    FIXED_SECONDS,
-    LABEL_SECONDS,
-    Trial,
-    even_steps,
-    labelled_images,
-    spoiled,
-    spoken,
-)
-from tagweave.benchmark.trials import drawn as draw_labels
+from tagweave.benchmark.fitted import ALL, spoiled
+from tagweave.benchmark.fitted import drawn as draw_labels
+from tagweave.benchmark.trials import FIXED_SECONDS, LABEL_SECONDS, Trial, even_steps, labelled_images, spoken
 from tagweave.benchmark.tuning import Search
+from tagweave.config import NETWORK_ALONE
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest
 from tagweave.errors import InputError
@@ -57,6 +50,22 @@ def test_a_cell_has_the_numbers_of_fit(held: Held, drawn: Drawn, tmp_path: Path)
             assert cell["systems"][name][key] == measures[key], (name, key)
     assert cell["labelled"] == 20
     assert not (tmp_path / "out" / "work" / "0.5-0").exists()
+
+
+def test_a_network_alone_is_measured_as_fit_measures_it(held: Held, drawn: Drawn, tmp_path: Path) -> None:
+    alone = config(train={"shares": NETWORK_ALONE})
+    cell = bench_of(held, tmp_path / "out").run([Trial("ours", alone, 0.5)])[0]
+    run = run_fit(
+        drawn.images, all_labels(drawn, tmp_path), out=tmp_path / "run", quiet=True, changes=["data.label_budget=0.5"],
+        **{name: getattr(alone, name) for name in ("encoder", "graph", "model", "train")},
+    )  # fmt: skip
+    systems = json.loads((run.folder / "metrics.json").read_text())["splits"]["test"]["systems"]
+    assert set(cell["systems"]) == {"classifier"}
+    for key in ("mAP", "mAP_10", "at_half", "at_tuned", "top3", "top3_at_half", "hamming_error"):
+        assert cell["systems"]["classifier"][key] == systems["classifier"][key], key
+    assert cell["systems"]["classifier"]["ece"] == pytest.approx(systems["classifier"]["ece"], abs=1e-6)  # of float32
+    assert cell["seconds"] > 0
+    assert len(cell["history"]) == 2
 
 
 def test_cells_are_kept_and_read_again(held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

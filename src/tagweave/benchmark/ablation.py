@@ -8,13 +8,14 @@ from typing import Any
 
 from tagweave.benchmark.contenders import changed
 from tagweave.benchmark.dataset import Held
+from tagweave.benchmark.fitted import ALL, Budget
 from tagweave.benchmark.pictures import Dots, Lines
 from tagweave.benchmark.printed import NONE_AT_HAND
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, costs, counted, of, written_costs
 from tagweave.benchmark.switches import SWITCHES, Setting, configured, settings
 from tagweave.benchmark.table import Table, written
-from tagweave.benchmark.trials import ALL, COST, EVEN, Bench, Budget, Trial, even_steps
+from tagweave.benchmark.trials import COST, EVEN, Bench, Trial, even_steps
 from tagweave.config import NETWORK_ALONE, Config
 
 LAYERS = (2, 3, 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tagweave.benchmark.dataset import Held
-from tagweave.benchmark.trials import drawn, place
+from tagweave.benchmark.fitted import drawn, place
 from tagweave.config import Config
 from tagweave.data.labels import LabelMatrix
 from tagweave.data.manifest import Manifest

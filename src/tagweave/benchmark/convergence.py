@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tagweave.benchmark.contenders import changed
+from tagweave.benchmark.fitted import ALL, Budget
 from tagweave.benchmark.pictures import Lines
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import of
 from tagweave.benchmark.table import Table, mean_and_deviation, written
-from tagweave.benchmark.trials import ALL, Bench, Budget, Trial
+from tagweave.benchmark.trials import Bench, Trial
 from tagweave.config import NETWORK_ALONE, Config
 from tagweave.errors import InputError
 

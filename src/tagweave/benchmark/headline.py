@@ -8,12 +8,13 @@ from typing import Any
 
 from tagweave.benchmark.contenders import Contender, has_own_loss, parse_contenders
 from tagweave.benchmark.dataset import Held
+from tagweave.benchmark.fitted import ALL, Budget
 from tagweave.benchmark.pictures import Dots
 from tagweave.benchmark.printed import further_rows, printed_notes, printed_rows
 from tagweave.benchmark.protocol import written_budget
 from tagweave.benchmark.statistics import Cells, areas, chosen, costs, counted, of, written_costs
 from tagweave.benchmark.table import Table, mean_and_deviation, written
-from tagweave.benchmark.trials import ALL, COST, EVEN, Bench, Budget, Trial, even_steps
+from tagweave.benchmark.trials import COST, EVEN, Bench, Trial, even_steps
 from tagweave.benchmark.tuning import Search
 from tagweave.config import Config
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagweave.benchmark.contenders import Contender
+from tagweave.benchmark.fitted import ALL, Budget
 from tagweave.benchmark.published import SYSTEMS, Figure, published
-from tagweave.benchmark.trials import ALL, Budget
 
 NONE_AT_HAND = "the paper's figures of this table are not at hand and none are printed"
 

@@ -92,7 +92,7 @@ def _register_parts(app: typer.Typer, name: str, about: str, budget: float | Non
 def _make_parts(name: str, bench: Bench, config: Config, budget: float | None, seeds: int) -> Table:
     from tagweave.benchmark.ablation import T5, T6, run_sweep, run_t4
     from tagweave.benchmark.convergence import run_convergence
-    from tagweave.benchmark.trials import ALL
+    from tagweave.benchmark.fitted import ALL
 
     share = ALL if budget is None else budget
     if name in ("t5", "t6"):

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from tagweave.benchmark.cells import finished
 from tagweave.benchmark.dataset import Held
-from tagweave.benchmark.memory import PeakMemory
-from tagweave.benchmark.tuning import Search, Try, tune
+from tagweave.benchmark.fitted import ALL, Budget, fit_and_measure
+from tagweave.benchmark.tuning import Search
 from tagweave.config import Config
 from tagweave.console import Console
-from tagweave.data.labels import LabelMatrix
-from tagweave.data.manifest import Manifest
-from tagweave.data.splits import SplitPlan, assign_splits, label_budget
-from tagweave.pipeline import advance
-from tagweave.runs import Steps, key_of, read_json, write_json
-from tagweave.steps.job import Job
-from tagweave.steps.stored import load_collection, open_records, save_collection
+from tagweave.data.splits import label_budget
 from tagweave.training.batches import epoch_length, lengthened
 
-ALL = "all"  # the budget that hides nothing
 LABELLED = "labelled"  # of train.targets: no propagation
 FIXED_SECONDS = 5e-4  # of an image in one epoch of our head on two cores, see docs/benchmarks.md
 LABEL_SECONDS = 5e-6  # and of each label
@@ -42,8 +33,6 @@ COST = (
     "s: the network's training, both times, its scoring of validation images included; MiB: resident memory at its "
     "highest during it above that at the start (Linux only)"
 )
-
-Budget = float | str
 
 
 @dataclass(frozen=True)
@@ -114,7 +103,10 @@ class Bench:
 
     def _cell(self, trial: Trial, work: Path) -> dict[str, Any]:
         about = {**trial.about, "data": self.held.digest}
-        return finished(self.folder / "cells", about, partial(fit_and_measure, self.held, trial, work))
+        fitted = partial(
+            fit_and_measure, self.held, trial.config, trial.budget, trial.search, work, own_loss=trial.own_loss
+        )
+        return finished(self.folder / "cells", about, fitted)
 
     def _tell(self, cells: Sequence[Mapping[str, Any]], total: int) -> None:
         cell, spent = cells[-1], time.monotonic() - self.started
@@ -157,115 +149,3 @@ def spoken(seconds: float) -> str:
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
-
-
-def fit_and_measure(held: Held, trial: Trial, work: Path) -> dict[str, Any]:
-    """Search where there is something to search, fit, and return the measures on the test images."""
-    began = time.perf_counter()
-    config, found = trial.config, list[dict[str, Any]]()
-    manifest, labels = drawn(held, trial.budget, config)
-    if trial.search:
-        config, found = tune(_try(held, work / "search"), manifest, labels, config, trial.search, trial.own_loss)
-    searched, began = time.perf_counter() - began, time.perf_counter()
-    job, peak = fit(held, manifest, labels, config, work)
-    trainings = histories(job, manifest, labels)
-    return {
-        "chosen": config.train.model_dump(include={"learning_rate", "epochs", "loss"}), "searched": found,
-        "search_seconds": round(searched, 3), "cell_seconds": round(time.perf_counter() - began, 3),
-        "seconds": round(sum(epoch["seconds"] for training in trainings for epoch in training), 3), "peak_mib": peak,
-        "names": list(labels.names), "labelled": int((labels.labelled & (manifest.splits != "test")).sum()),
-        "pool": int((manifest.splits != "test").sum()), "systems": measured(job), "history": trainings[0],
-    }  # fmt: skip
-
-
-def _try(held: Held, folder: Path) -> Try:
-    """Return the function that trains once on a part of the collection and says what validation reaches."""
-
-    def run(manifest: Manifest, labels: LabelMatrix, config: Config) -> float | None:
-        job = place(held, manifest, labels, config, folder)
-        advance(job, key_of(held.digest, manifest.paths, labels.known.tolist(), config.seed), ("propagate", "train"))
-        best: float | None = read_json(folder / "steps" / "train.json")["best_val_mAP"]
-        return best
-
-    return run
-
-
-def drawn(held: Held, budget: Budget, config: Config) -> tuple[Manifest, LabelMatrix]:
-    """Return manifest and labels as ``check`` makes them of files whose test images are given."""
-    plan = SplitPlan(
-        config.data.val_fraction, config.data.test_fraction, None if budget == ALL else float(budget), config.seed
-    )
-    labels, splits, _ = assign_splits(held.labels, held.manifest.splits, held.groups, plan)
-    return replace(held.manifest, splits=splits), labels
-
-
-def fit(held: Held, manifest: Manifest, labels: LabelMatrix, config: Config, folder: Path) -> tuple[Job, float | None]:
-    """Propagate, train and evaluate with the main job's own steps; return the run and the training's peak memory.
-
-    While anything is learned every test label reads "absent": what the steps are given cannot hold the answer.
-    """
-    job = place(held, manifest, spoiled(labels, manifest), config, folder)
-    key = key_of(held.digest, labels.values.tolist(), labels.known.tolist(), manifest.splits.tolist(), config.seed)
-    advance(job, key, ("propagate",))
-    with PeakMemory() as memory:
-        ran = advance(job, str(Steps(folder).key("propagate")), ("train",))
-    save_collection(folder, manifest, labels)
-    advance(job, str(Steps(folder).key("train")), ("evaluate",))
-    return job, memory.mib if ran else None
-
-
-def spoiled(labels: LabelMatrix, manifest: Manifest) -> LabelMatrix:
-    """Return the labels with every known cell of a test image absent."""
-    return LabelMatrix(labels.values & (manifest.splits != "test")[:, None], labels.known, labels.names)
-
-
-def place(held: Held, manifest: Manifest, labels: LabelMatrix, config: Config, folder: Path) -> Job:
-    """Make a run folder as ``check`` and ``embed`` leave it."""
-    save_collection(folder, manifest, labels)
-    write_json(
-        folder / "steps" / "embed.json",
-        {"key": held.digest, "started": "", "seconds": 0.0, "cache": str(held.cache), "encoder_key": held.encoder_key},
-    )
-    return Job(folder, held.images, held.source, None, config, Console(quiet=True), beside=False)
-
-
-def histories(job: Job, manifest: Manifest, labels: LabelMatrix) -> list[list[dict[str, Any]]]:
-    """Return the epochs of each training of a run: of the choice and, where there was one, of the final one."""
-    again = job.config.train.refit and ((manifest.splits == "val") & labels.labelled).any()
-    rounds = ["", *(f"-{number}" for number in range(2, job.config.train.rounds + 1))]
-    names = [stage + number for stage in ("choice", "final")[: 1 + again] for number in rounds]
-    paths = [job.folder / "checkpoints" / name / "history.jsonl" for name in names]
-    return [[json.loads(line) for line in path.read_text("utf-8").splitlines()] for path in paths]
-
-
-def measured(job: Job) -> dict[str, Any]:
-    """Return what the run's systems reach on the test images, per label only AP and count."""
-    metrics = read_json(job.folder / "metrics.json")
-    systems = metrics["splits"]["test"]["systems"]
-    if metrics["joined"]:
-        systems["student"] = _student(job)
-    return {name: _slim(measures) for name, measures in systems.items()}
-
-
-def _student(job: Job) -> dict[str, Any]:
-    """Return the measures of what learned from propagated labels, network and ridge of places, without the graph."""
-    import torch
-
-    from tagweave.metrics import evaluate
-    from tagweave.predict import Classifier
-    from tagweave.steps.joining import STUDENT
-    from tagweave.training.batches import MapSource
-    from tagweave.training.loop import score_images
-
-    manifest, labels = load_collection(job.folder)
-    rows = np.flatnonzero((manifest.splits == "test") & labels.labelled)
-    head = Classifier.load(job.folder / "model").head
-    head.shares = torch.tensor(STUDENT)
-    cache, positions = open_records(job, manifest)
-    return evaluate(expit(score_images(head, MapSource(cache, positions[rows])).astype(np.float64)), labels.take(rows))
-
-
-def _slim(measures: Mapping[str, Any]) -> dict[str, Any]:
-    rows = measures["per_label"]
-    kept = {name: value for name, value in measures.items() if name not in ("per_label", "reliability")}
-    return {**kept, "AP": [row["AP"] for row in rows], "positives": [row["positives"] for row in rows]}
