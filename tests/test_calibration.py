@@ -207,11 +207,12 @@ class TestFitAtTheEdges:
         values[:, 2] = False
         known[:, 3] = False
         found = fit_calibration(scores, labels_of(values, known))
-        highest = scores[known].max()
+        highest = scores[:, [2]].max(), scores[known].max()
         common = fit_calibration(scores, labels_of(values, known), TOGETHER)
         assert found.slope[2:] == pytest.approx(common.slope[:2], rel=1e-9)
-        assert found.apply(np.full((1, 4), highest))[0, 2] <= 1 / 302 + 1e-12
-        assert found.apply(np.full((1, 4), highest))[0, 3] <= 1 / 2 + 1e-12
+        assert found.apply(np.full((1, 4), highest[0]))[0, 2] <= 1 / 302 + 1e-12
+        assert found.apply(np.full((1, 4), highest[1]))[0, 2] > 1 / 302  # what scores higher is not ruled out
+        assert found.apply(np.full((1, 4), scores[:, :3].mean()))[0, 3] <= 1 / 2 + 1e-12
 
     def test_an_unlikely_global_map_is_not_raised_for_an_unknown_label(self) -> None:
         scores, labels, _ = logistic_case(13, 500, [1.0, 1.0], [-6.0, -6.0])

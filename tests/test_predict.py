@@ -91,7 +91,7 @@ def change(finished: Run, tmp_path: Path, **changes: object) -> Path:
 
 
 def test_a_model_of_another_format(finished: Run, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^Expected a model of format 3 in .*, but got 99: another version"):
+    with pytest.raises(InputError, match=r"^Expected a model of format 4 in .*, but got 99: another version"):
         Classifier.load(change(finished, tmp_path, format=99))
 
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from tagweave.threads import available_threads, limit_threads
+from tagweave.threads import available_threads, limit_threads, one_torch_thread, subnormals_as_zero
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_all_processors_where_nothing_is_said(monkeypatch: pytest.MonkeyPatch, a
 
 LIMITED = """
 import sys
-from tagweave.threads import limit_threads
+from tagweave.threads import limit_threads, one_torch_thread, subnormals_as_zero
 assert limit_threads() == 1
 assert not {"torch", "faiss", "numba"} & set(sys.modules)  # nothing is imported for it
 import faiss, numba, torch
@@ -59,7 +60,7 @@ def test_every_imported_library_gets_the_number() -> None:
 
 NEEDED = """
 import os, sys
-from tagweave.threads import limit_threads
+from tagweave.threads import limit_threads, one_torch_thread, subnormals_as_zero
 os.environ.pop("OMP_NUM_THREADS", None)
 assert limit_threads("torch") == 1
 print(sys.modules["torch"].get_num_threads())
@@ -84,3 +85,25 @@ def test_more_than_numba_started_with_is_not_asked_of_it(monkeypatch: pytest.Mon
         assert numba.get_num_threads() == most
     finally:
         numba.set_num_threads(before)
+
+
+def test_subnormal_numbers_are_zero_inside_only() -> None:
+    tiny = torch.finfo(torch.float64).tiny
+
+    def half() -> float:
+        return float(torch.tensor(tiny, dtype=torch.float64) / 2)
+
+    assert half() > 0
+    with subnormals_as_zero():
+        assert half() == 0
+        with subnormals_as_zero():
+            assert half() == 0
+        assert half() == 0
+    assert half() > 0
+
+
+def test_one_torch_thread_and_then_as_many_as_before() -> None:
+    before = torch.get_num_threads()
+    with one_torch_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

@@ -104,8 +104,8 @@ def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = C
     (α_c, b_c) ~ Normal((α, b), (shrink I / n+)^-1), where I is the Fisher information (2, 2) of all known cells about
     (α, b) and n+ all known positives: the prior is worth ``shrink`` positives of average evidence.
 
-    A label without a known positive takes the global slope and an offset so low that the highest known score of
-    any label maps to 1 / (n-_c + 2) at most, its smoothed rate (1/2 where nothing is known).
+    A label without a known positive takes the global slope and an offset so low that its own highest known score maps
+    to 1 / (n-_c + 2) at most, its smoothed rate (1/2 where nothing is known): what scores higher is not ruled out.
 
     Args:
         scores: (N, C), any scale; the result maps this scale. Unknown cells are not read.
@@ -121,13 +121,15 @@ def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = C
     check_scores(scores, labels)
     if not shrink > 0:
         raise InputError(f"Expected shrink above 0, but got {shrink}; near 0 leaves every label to itself.")
-    centre, spread, highest = _moments(scores, labels.known)
+    centre, spread = _moments(scores, labels.known)
     blocks = _standardised_blocks(scores, labels, centre, spread)
     pool = _fit_pool(blocks, labels)
     information = sum((_log_terms(block, _tile(pool, block))[2].sum(axis=0) for block in blocks), np.zeros((2, 2)))
     precision = shrink * information / max(int(labels.positives.sum()), 1) + RIDGE * np.eye(2)
     theta = np.concatenate([np.empty((0, 2)), *(_fit_labels(block, pool, precision) for block in blocks)])
     without = labels.positives == 0
+    highest = np.where(labels.known, scores, -np.inf).max(axis=0, initial=-np.inf)
+    highest = np.where(np.isfinite(highest), highest, centre)
     # logit(1 / (n + 2)) = -log(n + 1)
     bound = -np.log(labels.negatives + 1.0) - np.exp(pool[0]) * (highest - centre) / spread
     theta[without] = pool
@@ -308,14 +310,14 @@ class _Block:
 _Terms = tuple[Floats, Floats, Floats]  # per map: loss (n,), gradient (n, 2), Hessian or its stand-in (n, 2, 2)
 
 
-def _moments(scores: NDArray[Any], known: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Return mean, standard deviation (1 where it vanishes) and maximum of the known scores."""
+def _moments(scores: NDArray[Any], known: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return mean and standard deviation (1 where it vanishes) of the known scores."""
     cells = scores[known].astype(np.float64)
     if not len(cells):
-        return 0.0, 1.0, 0.0
+        return 0.0, 1.0
     centre, spread = float(cells.mean()), float(cells.std())
     # below the rounding of the mean a spread is noise, not scale
-    return centre, spread if spread > 1e-12 * abs(centre) else 1.0, float(cells.max())
+    return centre, spread if spread > 1e-12 * abs(centre) else 1.0
 
 
 def _standardised_blocks(scores: NDArray[Any], labels: LabelMatrix, centre: float, spread: float) -> list[_Block]:

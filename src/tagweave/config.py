@@ -78,6 +78,9 @@ class GraphConfig(Section):
     eta: float = Field(1.0, ge=0, description="pull of agreeing labels on link strength")
     tol: float = Field(1e-3, ge=0, description="rounds stop when scores move less")
     teacher: bool = Field(True, description="blend with ridge regression, in the share that cross-fitting chooses")
+    names: bool = Field(
+        True, description="the teacher starts from the backbone's own classes whose names are like the labels'"
+    )
     folds: int = Field(5, ge=2, description="folds of the cross-fit")
     exact_below: int = Field(200_000, ge=0, description="from this many images on neighbours are sought approximately")
     recall: float = Field(0.95, gt=0, le=1, description="share of the true neighbours wanted then")
@@ -262,7 +265,15 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
 
-PAPER_GRAPH = {"features": "average", "pca": 0, "k": 50, "strength": "wcn", "rounds": 3, "teacher": False}
+PAPER_GRAPH = {
+    "features": "average",
+    "pca": 0,
+    "k": 50,
+    "strength": "wcn",
+    "rounds": 3,
+    "teacher": False,
+    "names": False,
+}
 PAPER_MODEL = {"width": 512, "append": "none", "prior": False, "gcn_widths": (1024, 2048), "dropout": 0.0}
 PAPER_TRAIN = {
     "epochs": 25, "updates": 0, "batch": 32, "optimiser": "sgd", "learning_rate": 0.001, "weight_decay": 1e-4,
@@ -399,6 +410,8 @@ def _explain(problem: Mapping[str, Any]) -> str:
     place = [str(part) for part in problem["loc"]]
     if problem["type"] == "value_error":
         return f"{'.'.join(place)}: {problem['ctx']['error']}."
+    if problem["type"] == "tuple_type":
+        return f"{'.'.join(place)}: expected a list in brackets, such as [1, 2], but got {problem['input']!r}."
     if problem["type"] != "extra_forbidden":
         return f"{'.'.join(place)}: {problem['msg'][0].lower()}{problem['msg'][1:]}, but got {problem['input']!r}."
     known = list(Config.model_fields)

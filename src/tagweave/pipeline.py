@@ -94,6 +94,8 @@ def _settings(job: Job, name: str) -> list[Any]:
     """Return the settings a step depends on, and digests of the files that they name."""
     sections = _SECTIONS[name]
     stamps = [stamp for section in sections for stamp in setting_stamps(job.config, section)]
+    if name == "propagate" and job.config.graph.names:
+        stamps.append(key_of(job.config.model.label_words))
     if name == "embed" and job.config.train.regime == "finetune":
         stamps.append("features only")
     return [*(getattr(job.config, section).model_dump() for section in sections), *stamps]

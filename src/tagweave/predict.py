@@ -24,7 +24,7 @@ from tagweave.runs import read_json, write_json
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 3
+FORMAT = 4
 FIXED_SIDES = ("srn", "rarl")  # heads whose layers are made for one size of maps
 
 

@@ -32,7 +32,7 @@ class TestFoldedRidge:
         self, width: int, known: float, penalty: float
     ) -> None:
         unit, labels, fold = case(0, width, known=known)
-        found = folded_ridge(unit, labels, fold, penalty)
+        found, _ = folded_ridge(unit, labels, fold, penalty)
         for number in range(4):
             hidden = fold == number
             for column, cells in enumerate(labels.known.T):
@@ -46,7 +46,7 @@ class TestFoldedRidge:
         self, width: int, seed: int, known: float, images: int
     ) -> None:
         unit, labels, fold = case(seed, width, images, known)
-        found = folded_ridge(unit, labels, fold, 0.3)
+        found, _ = folded_ridge(unit, labels, fold, 0.3)
         for number in np.unique(fold):
             hidden = fold == number
             refit = fit_teacher(unit, labels.hide(hidden), (0.3,))
@@ -55,7 +55,7 @@ class TestFoldedRidge:
     def test_a_fold_has_no_say_in_its_own_scores(self, width: int) -> None:
         unit, labels, fold = case(1, width)
         flipped = labels_of(labels.values ^ (fold == 2)[:, None], labels.known)
-        found, again = (folded_ridge(unit, each, fold, 1.0) for each in (labels, flipped))
+        found, again = (folded_ridge(unit, each, fold, 1.0)[0] for each in (labels, flipped))
         assert_allclose(again[fold == 2], found[fold == 2], atol=REFIT, rtol=0)
         assert not np.allclose(again[fold != 2], found[fold != 2])
 
@@ -63,6 +63,20 @@ class TestFoldedRidge:
         unit, labels, fold = case(2, width)
         known = labels.known.copy()
         known[:, 1] = fold == 3
-        found = folded_ridge(unit, labels_of(labels.values, known), fold, 1.0)
+        found, _ = folded_ridge(unit, labels_of(labels.values, known), fold, 1.0)
         assert not found[fold == 3, 1].any()
-        assert_array_equal(folded_ridge(unit, labels, np.zeros(len(unit), int), 1.0), 0.0)
+        assert_array_equal(folded_ridge(unit, labels, np.zeros(len(unit), int), 1.0)[0], 0.0)
+
+    @pytest.mark.parametrize("known", [0.5, 1.1])
+    def test_what_is_known_beforehand_is_taken_off_and_put_back(self, width: int, known: float) -> None:
+        unit, labels, fold = case(4, width, known=known)
+        beforehand = np.random.default_rng(5).normal(size=labels.values.shape)
+        plain, lifted = folded_ridge(unit, labels, fold, 0.3, beforehand)
+        assert_allclose(plain, folded_ridge(unit, labels, fold, 0.3)[0], atol=REFIT, rtol=0)
+        for number in range(4):
+            hidden = fold == number
+            for column, cells in enumerate(labels.known.T):
+                seen = cells & ~hidden
+                ridge = Ridge(alpha=0.3).fit(unit[seen], labels.values[seen, column] - beforehand[seen, column])
+                wanted = ridge.predict(unit[hidden]) + beforehand[hidden, column]
+                assert_allclose(lifted[hidden, column], wanted, atol=REFIT, rtol=0)

@@ -12,6 +12,7 @@ from sklearn.linear_model import Ridge
 
 from references import model as reference
 from tagweave.calibration import fit_calibration
+from tagweave.data.labels import LabelMatrix
 from tagweave.graph import teacher
 from tagweave.graph.teacher import PENALTIES, fit_linear, fit_teacher
 
@@ -165,3 +166,58 @@ class TestFitLinear:
         again = fit_calibration(expected[:30], labels.take(np.arange(30)))
         assert_allclose(calibration.slope, again.slope, rtol=1e-5)  # Newton steps stop at 1e-7
         assert_allclose(calibration.offset, again.offset, rtol=1e-5)
+
+
+def spreads(labels: LabelMatrix) -> np.ndarray:
+    rate = (labels.positives + 0.5) / (labels.known.sum(axis=0) + 1)
+    return np.sqrt(rate * (1 - rate))
+
+
+@pytest.mark.parametrize("width", [5, 60], ids=["more images than features", "more features than images"])
+class TestPrior:
+    @pytest.mark.parametrize("known", [0.6, 1.1])
+    def test_strength_and_left_out_scores_are_those_of_refitting(self, width: int, known: float) -> None:
+        unit, labels = unit_rows(0, 30, width), random_labels(0, 30, 4, known=known)
+        values = labels.values.copy()
+        values[:, 3] = False  # no positive: it has no say in the strength
+        labels = labels_of(values, labels.known)
+        prior = np.random.default_rng(1).normal(size=labels.values.shape) + values
+        found = fit_teacher(unit, labels, (0.3,), prior)
+        spread = spreads(labels)
+        own = left_out_by_refitting(unit, values, labels.known, 0.3)
+        other = left_out_by_refitting(unit, spread * prior, labels.known, 0.3)
+        cross, square = np.zeros(2)
+        for label in range(3):
+            cells = labels.known[:, label]
+            error = values[cells, label] - own[cells, label]
+            before = spread[label] * prior[cells, label] - other[cells, label]
+            cross += (error @ before) / spread[label] ** 2
+            square += (before @ before) / spread[label] ** 2
+        assert found.strength == pytest.approx(cross / square, abs=1e-9)
+        assert found.strength > 0
+        lift = found.strength * spread
+        assert_allclose(found.lift, lift, atol=REFIT, rtol=0)
+        without = left_out_by_refitting(unit, values - lift * prior, labels.known, 0.3)
+        wanted = np.where(labels.known, without + lift * prior, 0.0)
+        assert_allclose(found.left_out, wanted, atol=REFIT, rtol=0)
+        error = ((found.left_out - values)[labels.known] ** 2).mean()
+        assert found.errors[0.3] == pytest.approx(error, rel=1e-9)
+
+    def test_scores_start_from_the_prior(self, width: int) -> None:
+        unit, labels = unit_rows(2, 30, width), random_labels(2, 30, 3, known=1.1)
+        prior = np.random.default_rng(3).normal(size=labels.values.shape) + 2 * labels.values
+        found = fit_teacher(unit, labels, (1.0,), prior)
+        new, of_new = unit_rows(4, 7, width), np.random.default_rng(5).normal(size=(7, 3))
+        for label in range(3):
+            ridge = Ridge(alpha=1.0).fit(unit, labels.values[:, label] - found.lift[label] * prior[:, label])
+            wanted = ridge.predict(new) + found.lift[label] * of_new[:, label]
+            assert_allclose(found.score(new, of_new)[:, label], wanted, atol=REFIT, rtol=0)
+
+    def test_a_misleading_prior_counts_for_nothing(self, width: int) -> None:
+        unit, labels = unit_rows(6, 40, width), random_labels(6, 40, 3, known=1.1)
+        prior = np.random.default_rng(7).normal(size=labels.values.shape) - 2 * labels.values
+        found, plain = fit_teacher(unit, labels, prior=prior), fit_teacher(unit, labels)
+        assert found.strength == 0
+        assert not found.lift.any()
+        assert_allclose(found.weight, plain.weight, atol=REFIT, rtol=0)
+        assert found.penalty == plain.penalty

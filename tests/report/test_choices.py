@@ -211,3 +211,17 @@ def test_settings_that_are_no_toml_cost_their_rows_only(artefacts: Artefacts) ->
     found = choices(replace(artefacts, config="<b>"))
     assert (found.epochs, found.alone_by_setting, found.folds) == (None, False, None)
     assert found.validation is not None
+
+
+@pytest.mark.parametrize(
+    ("strength", "told"),
+    [(0.2, "Names that the backbone knows 3 labels They count: "), (0.0, "3 labels They count for nothing: ")],
+)
+def test_what_names_count_for_is_told(tmp_path: Path, strength: float, told: str) -> None:
+    def change(metrics: dict[str, Any]) -> None:
+        metrics["propagation"].update(names=3, name_strength=strength)
+
+    text = said(changed(tmp_path, change))
+    assert told in text
+    assert ("correlation of 0.20" in text) == (strength > 0)
+    assert "Names that the backbone knows" not in said(changed(tmp_path / "without", lambda metrics: None))

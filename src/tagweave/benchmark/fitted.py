@@ -182,8 +182,8 @@ def _student(job: Job) -> dict[str, Any]:
 
     manifest, labels = load_collection(job.folder)
     rows = np.flatnonzero((manifest.splits == "test") & labels.labelled)
-    head = Classifier.load(job.folder / "model").head
-    head.shares = torch.tensor(STUDENT)
+    head: Any = Classifier.load(job.folder / "model").head
+    head.shares, head.untaught = torch.tensor(STUDENT), torch.zeros_like(head.untaught)
     cache, positions = open_records(job, manifest)
     return evaluate(expit(score_images(head, MapSource(cache, positions[rows])).astype(np.float64)), labels.take(rows))
 

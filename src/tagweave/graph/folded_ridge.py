@@ -17,7 +17,10 @@ Rows = NDArray[np.int64]
 BLOCK = 8_192  # rows that are turned to float64 at a time
 
 
-def folded_ridge(unit: NDArray[np.floating], labels: LabelMatrix, fold: NDArray[np.integer], penalty: float) -> Floats:
+def folded_ridge(
+    unit: NDArray[np.floating], labels: LabelMatrix, fold: NDArray[np.integer], penalty: float,
+    beforehand: Floats | None = None,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """Score every image by the ridge regression of ``fit_teacher`` on the known cells of all folds but its own.
 
     With more known images than features, products of features are summed once per fold, and the system without a fold
@@ -28,23 +31,30 @@ def folded_ridge(unit: NDArray[np.floating], labels: LabelMatrix, fold: NDArray[
         labels: (N, C).
         fold: (N,), the number of each image's fold.
         penalty: of |w|^2, above 0.
+        beforehand: (N, C), what a score is before any label is known, ``lift s`` of the teacher.
 
     Returns:
-        Scores (N, C); 0 of a label that no other fold knows.
+        Scores (N, C) that start from nothing, 0 of a label that no other fold knows; and those that start from
+        ``beforehand``, the same ones without it.
     """
-    scores = np.zeros(labels.known.shape)
+    plain, lifted = np.zeros(labels.known.shape), np.zeros(labels.known.shape)
     folds = [np.flatnonzero(fold == number) for number in np.unique(fold)]
     masks, group = labels.known_masks()
     for number, known in enumerate(masks.T):
         columns = np.flatnonzero(group == number)
         y = labels.values[:, columns].astype(np.float64)
+        if beforehand is not None:
+            y = np.column_stack([y, y - beforehand[:, columns]])
         # The smaller of the two systems is solved: products of features, or of images.
         fit = _fits_by_features if known.sum() > unit.shape[1] else _fits_by_images
         fits = fit(unit, y, [rows[known[rows]] for rows in folds], penalty)
         with one_blas_thread():
             for rows, weight in zip(folds, fits, strict=True):
-                scores[np.ix_(rows, columns)] = unit[rows] @ weight[:-1] + weight[-1]
-    return scores
+                found, cells = unit[rows] @ weight[:-1] + weight[-1], np.ix_(rows, columns)
+                plain[cells] = found[:, : len(columns)]
+                if beforehand is not None:
+                    lifted[cells] = found[:, len(columns) :] + beforehand[cells]
+    return plain, plain if beforehand is None else lifted
 
 
 def _fits_by_features(unit: NDArray[np.floating], y: Floats, folds: list[Rows], penalty: float) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,18 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Hold what is known of the labels without any labelled image, as standardised scores; see ``fit_teacher``.
+
+    Attributes:
+        pool: (N, C) of the images of the graph. score: gives the same (Q, C) of other images' features (Q, D).
+    """
+
+    pool: NDArray[np.floating]
+    score: Callable[[NDArray[np.floating]], NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
 class Propagation:
     """Hold what propagation says about a pool of N images and C labels.
 
@@ -51,7 +64,7 @@ class Propagation:
         out_of_fold: (n, C) blended scores of the labelled rows, each scored with its fold hidden.
         labelled_rows: (n,) their row numbers.
         share: of the graph in the blend, 1 without a teacher. blends: the shares that were tried, none without one.
-        teacher, calibration: as fitted on all known cells.
+        teacher, calibration: as fitted on all known cells. prior: what the teacher started from.
         rounds: of dynamic strength. seconds: per part.
     """
 
@@ -69,6 +82,7 @@ class Propagation:
     rounds: int
     seconds: dict[str, float] = field(compare=False)
     graph_scores: Floats = field(repr=False)
+    prior: Prior | None = field(default=None, repr=False)
 
     def unit_of(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the unit features (Q, D) of images outside the graph, centred as the pool's."""
@@ -83,7 +97,8 @@ class Propagation:
         unit = self.unit_of(features)
         scores = inductive_scores(self.graph, self.graph_scores, self.labels.rates(), unit)
         if self.teacher is not None:
-            scores = self.share * scores + (1.0 - self.share) * self.teacher.score(unit)
+            known = None if self.prior is None else self.prior.score(features)
+            scores = self.share * scores + (1.0 - self.share) * self.teacher.score(unit, known)
         return self.calibration.apply(scores)
 
 
@@ -101,7 +116,7 @@ def inductive_scores(graph: ImageGraph, scores: Floats, rates: Floats, unit: NDA
     return np.where(mass > 0, mixing @ scores, rates)
 
 
-def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagation:
+def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0, prior: Prior | None = None) -> Propagation:
     """Propagate the known labels of a pool to all its images, cross-fitted and calibrated (METHOD §1.4 to §1.6).
 
     The labelled images are split in folds; each fold is hidden once and scored by the others. Those out-of-fold
@@ -111,6 +126,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
         graph: over the N images of the pool.
         labels: (N, C) what is known of them.
         seed: of the folds.
+        prior: what the teacher starts from; of no use without one.
 
     Raises:
         InputError: nothing is known, or the lengths differ.
@@ -123,15 +139,19 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
     clock = _Clock()
     totals = dynamic_totals(graph, labels)
     clock.lap("totals")
-    teacher = fit_teacher(graph.unit, labels) if graph.settings.teacher else None
+    before = None if prior is None else prior.pool
+    teacher = fit_teacher(graph.unit, labels, prior=before) if graph.settings.teacher else None
     clock.lap("teacher")
-    by_graph, by_teacher = _cross_fit(graph, labels, rows, teacher, seed)
-    share, out_of_fold, blends = _choose_share(by_graph, by_teacher, labels.take(rows))
+    by_graph, by_teacher = _cross_fit(graph, labels, rows, teacher, seed, before)
+    # The share as without a prior: what names add to the teacher makes it no better a judge of common labels.
+    share, out_of_fold, blends = _choose_share(by_graph, by_teacher and by_teacher[0], labels.take(rows))
+    if by_teacher is not None:
+        out_of_fold = share * by_graph + (1.0 - share) * by_teacher[1]
     calibration = fit_calibration(out_of_fold, labels.take(rows))
     clock.lap("cross-fit")
     scores = totals.unclamped
     if teacher is not None:
-        scores = share * scores + (1.0 - share) * teacher.score(graph.unit)
+        scores = share * scores + (1.0 - share) * teacher.score(graph.unit, before)
     known = labels.known
     return Propagation(
         graph=graph,
@@ -148,20 +168,26 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0) -> Propagat
         rounds=totals.rounds,
         seconds=clock.laps,
         graph_scores=totals.scores,
+        prior=prior,
     )
 
 
 def _cross_fit(
-    graph: ImageGraph, labels: LabelMatrix, rows: NDArray[np.int64], teacher: Teacher | None, seed: int
-) -> tuple[Floats, Floats | None]:
+    graph: ImageGraph, labels: LabelMatrix, rows: NDArray[np.int64], teacher: Teacher | None, seed: int,
+    prior: NDArray[np.floating] | None,
+) -> tuple[Floats, tuple[Floats, Floats] | None]:  # fmt: skip
     """Return graph and teacher scores (n, C) of the labelled rows, each with its fold hidden; of one fold, the rates.
 
-    Of the teacher only the penalty, one number, was chosen with the hidden labels in view.
+    The teacher's twice, without and with the prior.
+
+
+    Of the teacher only the penalty and the prior's lift, which is the same for all images, were chosen with the hidden
+    labels in view.
     """
     seen, folds = labels.take(rows), min(graph.settings.folds, len(rows))
     by_graph = np.tile(labels.rates(), (len(rows), 1))
     if folds < 2:
-        return by_graph, by_graph if teacher is not None else None
+        return by_graph, (by_graph, by_graph) if teacher is not None else None
     # The same folds for both: one image left out at a time lowers the rate of a label of few positives just there,
     # so that ridge looks worse than it is.
     fold = stratified_split(seen, [1.0 / folds] * folds, seed)
@@ -171,7 +197,8 @@ def _cross_fit(
             by_graph[hidden] = dynamic_totals(graph, labels.hide(rows[hidden])).unclamped[rows[hidden]]
     if teacher is None:
         return by_graph, None
-    return by_graph, folded_ridge(graph.unit[rows], seen, fold, teacher.penalty)
+    beforehand = None if prior is None else teacher.lift * prior[rows]
+    return by_graph, folded_ridge(graph.unit[rows], seen, fold, teacher.penalty, beforehand)
 
 
 def _choose_share(

@@ -1,12 +1,13 @@
 """A closed-form teacher: ridge regression of the labels on the features, tuned by leaving one out.
 
 Our addition to the method: on few labels it is stronger than any classifier trained by gradient on the same features,
-costs seconds, and its scores join those of the graph in a proportion that cross-fitting decides.
+costs seconds, and its scores join those of the graph in a proportion that cross-fitting decides. Where something is
+known of the labels before any image is labelled, it starts from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +25,13 @@ PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class Teacher:
-    """Score labels linearly: z = x weight + bias.
+    """Score labels linearly: z = x weight + bias + lift s, s what is known of the labels beforehand.
 
     Attributes:
         weight: (D, C). bias: (C,). penalty: the chosen ridge penalty.
         errors: by penalty that was tried, the mean squared error of known cells left out.
         left_out: (N, C), on known cells the score by a fit without that image, elsewhere 0.
+        strength: rho, from 0, of what was known beforehand. lift: (C,), that of each label.
     """
 
     weight: Floats
@@ -37,44 +39,75 @@ class Teacher:
     penalty: float
     errors: dict[float, float]
     left_out: Floats
+    strength: float
+    lift: Floats
 
-    def score(self, unit: NDArray[np.floating]) -> Floats:
-        """Return scores (N, C) of unit features (N, D); about 0 for absent and 1 for present."""
+    def score(self, unit: NDArray[np.floating], prior: NDArray[np.floating] | None = None) -> Floats:
+        """Return scores (N, C) of unit features (N, D) and s (N, C); about 0 for absent and 1 for present."""
         scores = np.empty((len(unit), len(self.bias)))
         with one_blas_thread():
             for rows in row_blocks(len(unit), BLOCK):
                 np.matmul(unit[rows], self.weight, out=scores[rows])
         scores += self.bias
+        if prior is not None:
+            scores += self.lift * prior
         return scores
 
 
-def fit_teacher(unit: NDArray[np.floating], labels: LabelMatrix, penalties: tuple[float, ...] = PENALTIES) -> Teacher:
+def fit_teacher(
+    unit: NDArray[np.floating], labels: LabelMatrix, penalties: tuple[float, ...] = PENALTIES,
+    prior: NDArray[np.floating] | None = None,
+) -> Teacher:  # fmt: skip
     """Fit ridge regression with an unpenalised intercept on the known cells of each label.
 
-    min over w, b of sum_i (y_i - <w, x_i> - b)^2 + penalty |w|^2, one penalty for all labels: the one with the least
-    squared error when each image is left out once, for which ridge has a closed form. Labels with the same known
-    images are solved together.
+    min over w, b of sum_i (y_i - lift s_i - <w, x_i> - b)^2 + penalty |w|^2, one penalty for all labels: the one with
+    the least squared error when each image is left out once, for which ridge has a closed form. Labels with the same
+    known images are solved together.
+
+    lift_c = rho sqrt(pi_c (1 - pi_c)), pi_c = (positives + 1/2) / (known + 1): a score s of deviation 1 that tells the
+    label with correlation rho. One rho for all labels, in closed form: what is left over of y is regressed on what is
+    left over of s, in units of sqrt(pi (1 - pi)), so that all labels with a positive count alike. Where s misleads it
+    is 0.
 
     Args:
         unit: x (N, D), unit length.
         labels: (N, C); a label without known cells scores 0.
         penalties: the choices.
+        prior: s (N, C), what is known of the labels without any labelled image; 0 where nothing is.
     """
     weight, bias = np.zeros((unit.shape[1], len(labels.names))), np.zeros(len(labels.names))
-    left_out = np.zeros(labels.values.shape)
+    left_out, lift = np.zeros(labels.values.shape), np.zeros(len(labels.names))
     with one_blas_thread():
-        groups = [_group(unit, labels, rows, columns) for rows, columns in _known_groups(labels)]
+        groups = [_group(unit, labels, rows, columns, prior) for rows, columns in _known_groups(labels)]
         fits = [_fit(group, penalties) for group in groups]
-        errors = sum((fit.errors for fit in fits), start=np.zeros(len(penalties))) / max(int(labels.known.sum()), 1)
+        strengths = _strengths(groups, fits) if prior is not None else np.zeros(len(penalties))
+        products = sum((fit.errors.sum(axis=2) for fit in fits), start=np.zeros((len(penalties), 3)))
+        errors = (products * np.column_stack([strengths**0, -2 * strengths, strengths**2])).sum(axis=1)
+        errors /= max(int(labels.known.sum()), 1)
         chosen = int(np.argmin(errors))
+        strength = float(strengths[chosen])
         for group, fit in zip(groups, fits, strict=True):
-            weight[:, group.columns] = fit.weights[chosen]
-            bias[group.columns] = group.y_mean - group.x_mean @ fit.weights[chosen]
+            count, columns = len(group.columns), group.columns
+            both, leverages = fit.weights[chosen], fit.leverages[chosen]
+            weight[:, columns] = group.without(both, strength)
+            bias[columns] = group.without(group.mean, strength) - group.x_mean @ weight[:, columns]
+            lift[columns] = strength * group.spread if prior is not None else 0.0
             for block, x in group.blocks():
-                cells = np.ix_(group.rows[block], group.columns)
-                left_out[cells] = _left_out(group, block, x, fit.weights[chosen], fit.leverages[chosen])
+                found = _left_out(group, block, x, both, leverages)
+                own = strength * (group.targets[block, count:] - found[:, count:]) if prior is not None else 0.0
+                left_out[np.ix_(group.rows[block], columns)] = found[:, :count] + own
     tried = dict(zip(penalties, errors.tolist(), strict=True))
-    return Teacher(weight, bias, penalties[chosen], tried, left_out)
+    return Teacher(weight, bias, penalties[chosen], tried, left_out, strength, lift)
+
+
+def _strengths(groups: Sequence[_Group], fits: Sequence[_Fit]) -> Floats:
+    """Return rho (P,) by penalty."""
+    shares = [np.where(group.mean[: len(group.columns)] > 0, group.spread**-2.0, 0.0) for group in groups]
+    cross, own = (
+        sum((fit.errors[:, part] @ share for fit, share in zip(fits, shares, strict=True)), start=np.zeros(1))
+        for part in (1, 2)
+    )
+    return np.maximum(np.divide(cross, own, out=np.zeros_like(own), where=own > 0), 0.0)
 
 
 def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher, Calibration]:
@@ -96,14 +129,25 @@ def _known_groups(labels: LabelMatrix) -> list[tuple[NDArray[np.int64], NDArray[
 
 @dataclass(frozen=True)
 class _Group:
-    """Labels that share their known images: X (n, D), centred as it is read in blocks of rows, and y (n, c)."""
+    """Labels that share their known images: X (n, D), centred as it is read in blocks of rows.
+
+    Attributes:
+        targets: y (n, c), and beside it, where there is a prior s, ``spread`` s (n, c). mean: of the targets.
+        spread: sqrt(pi (1 - pi)) (c,).
+    """
 
     unit: NDArray[np.floating]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    y: NDArray[np.bool_]
+    targets: Floats
     x_mean: Floats
-    y_mean: Floats
+    mean: Floats
+    spread: Floats
+
+    def without(self, both: Floats, strength: float) -> Floats:
+        """Return what belongs to y - strength ``spread`` s of an array (..., 2 c) that belongs to each."""
+        of_labels, of_prior = both[..., : len(self.columns)], both[..., len(self.columns) :]
+        return of_labels - strength * of_prior if of_prior.shape[-1] else of_labels
 
     def blocks(self) -> Iterator[tuple[slice, Floats]]:
         for block in row_blocks(len(self.rows), BLOCK):
@@ -111,16 +155,25 @@ class _Group:
 
 
 def _group(
-    unit: NDArray[np.floating], labels: LabelMatrix, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> _Group:
+    unit: NDArray[np.floating], labels: LabelMatrix, rows: NDArray[np.int64], columns: NDArray[np.int64],
+    prior: NDArray[np.floating] | None,
+) -> _Group:  # fmt: skip
     sums = [unit[rows[block]].sum(axis=0, dtype=np.float64) for block in row_blocks(len(rows), BLOCK)]
-    y = labels.values[np.ix_(rows, columns)]
-    return _Group(unit, rows, columns, y, np.add.reduce(sums) / len(rows), y.mean(axis=0))
+    cells = np.ix_(rows, columns)
+    targets = labels.values[cells].astype(np.float64)
+    rate = (targets.sum(axis=0) + 0.5) / (len(rows) + 1)
+    spread = np.sqrt(rate * (1 - rate))
+    if prior is not None:
+        targets = np.column_stack([targets, spread * prior[cells]])
+    return _Group(unit, rows, columns, targets, np.add.reduce(sums) / len(rows), targets.mean(axis=0), spread)
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """One fit per penalty: weights (P, D, c), leverages (P, n), and squared errors left out (P,)."""
+    """One fit of the targets per penalty: weights (P, D, c or 2 c) and leverages (P, n).
+
+    ``errors`` (P, 3, c): of what is left out, the sums of e^2, e e' and e'^2, e that of y and e' that of the prior.
+    """
 
     weights: Floats
     leverages: Floats
@@ -134,25 +187,30 @@ def _fit(group: _Group, penalties: tuple[float, ...]) -> _Fit:
     """
     squares, right = _principal_directions(group)
     inverse = 1.0 / (squares + np.array(penalties)[:, None])
-    products = np.zeros((right.shape[0], len(group.columns)))
+    products = np.zeros((right.shape[0], group.targets.shape[1]))
     leverages = np.empty((len(penalties), len(group.rows)))
     for block, x in group.blocks():
-        products += x.T @ (group.y[block] - group.y_mean)
+        products += x.T @ (group.targets[block] - group.mean)
         leverages[:, block] = 1.0 / len(group.rows) + inverse @ ((x @ right) ** 2).T
     weights = np.stack([right @ (scale[:, None] * (right.T @ products)) for scale in inverse])
-    errors = np.zeros(len(penalties))
+    count = len(group.columns)
+    errors = np.zeros((len(penalties), 3, count))
     for block, x in group.blocks():
         for number, fitted in enumerate(zip(weights, leverages, strict=True)):
-            errors[number] += ((group.y[block] - _left_out(group, block, x, *fitted)) ** 2).sum()
+            error = group.targets[block] - _left_out(group, block, x, *fitted)
+            own, other = error[:, :count], error[:, count:]
+            errors[number, 0] += (own**2).sum(axis=0)
+            if other.size:
+                errors[number, 1:] += (own * other).sum(axis=0), (other**2).sum(axis=0)
     return _Fit(weights, leverages, errors)
 
 
 def _left_out(group: _Group, block: slice, x: Floats, weight: Floats, leverage: Floats) -> Floats:
     """Return the prediction of a block of rows by all others: y_i - (y_i - fit_i) / (1 - leverage_i)."""
-    y, fitted = group.y[block], group.y_mean + x @ weight
+    y, fitted = group.targets[block], group.mean + x @ weight
     slack = 1.0 - leverage[block, None]
     # A row that alone decides its fit says nothing left out; the mean stands in.
-    return np.where(slack > 1e-9, y - (y - fitted) / np.maximum(slack, 1e-9), group.y_mean)
+    return np.where(slack > 1e-9, y - (y - fitted) / np.maximum(slack, 1e-9), group.mean)
 
 
 def _principal_directions(group: _Group) -> tuple[Floats, Floats]:

@@ -59,6 +59,15 @@ def label_vectors(
     return np.stack([vector for vector in found.values() if vector is not None]).astype(np.float32)
 
 
+def phrase_vectors(phrases: Sequence[str]) -> list[Vectors | None]:
+    """Return the GloVe vectors (50,) of phrases, of unit length: the mean over words; None where a word has none."""
+    spoken = [_words(phrase) for phrase in phrases]
+    wanted = {word for words in spoken for word in words}
+    vectors = _glove50(wanted | {part for word in wanted for pair in _cuts(word) for part in pair})
+    means = [_mean_vector(words, vectors) for words in spoken]
+    return [None if mean is None else mean / np.linalg.norm(mean) for mean in means]
+
+
 def vector_width(source: str, labels: int) -> int:
     """Return the width of the vectors of a source, see ``label_vectors``, without looking a name up.
 

@@ -88,7 +88,7 @@ def restore_head(config: ModelConfig, layout: Layout, labels: int, state: Mappin
     head = empty_head(config, layout, labels)
     if "shares" in state:
         local, inductive = LocalRidge(**_part(state, LOCAL)), PropagatedScore(_part(state, INDUCTIVE))
-        head = JointHead(head, local, inductive, *(state[name] for name in ("slope", "offset", "shares")))
+        head = JointHead(head, local, inductive, *(state[name] for name in ("slope", "offset", "shares", "untaught")))
     head.load_state_dict(dict(state))
     return head.eval()
 

@@ -54,11 +54,13 @@ def propagation_facts(outcome: Outcome) -> dict[str, Any]:
 def choice_facts(spread: Propagation) -> dict[str, Any]:
     """Return what the propagation chose, and how what it tried did on hidden labels; None and empty without a teacher.
 
-    ``blends``: log loss and mAP by the graph's share; ``penalties``: the squared error of each left-out label by ridge.
+    ``blends``: log loss and mAP by the graph's share; ``penalties``: the squared error of each left-out label by ridge;
+    ``name_strength``: with what correlation the labels' names tell them, as far as hidden labels show.
     """
     teacher = spread.teacher
     return {
         "graph_share": spread.share, "ridge_penalty": teacher.penalty if teacher else None,
+        "name_strength": teacher.strength if teacher else 0.0,
         "blends": [
             {"share": blend.share, "log_loss": blend.log_loss, "mAP": _number(blend.mean_average_precision)}
             for blend in spread.blends

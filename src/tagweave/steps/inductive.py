@@ -11,13 +11,16 @@ from tagweave.runs import atomic
 
 if TYPE_CHECKING:
     from tagweave.graph.propagation import Propagation
+    from tagweave.model.name_score import NameScore
     from tagweave.model.propagated import PropagatedScore
 
 MOST_IMAGES = 20_000  # of the pool are kept, labelled ones first: neighbours enough, and the model stays small
 
 
-def save_inductive(path: Path, found: Propagation, seed: int) -> None:
-    """Write the arrays of ``PropagatedScore``."""
+def save_inductive(path: Path, found: Propagation, seed: int, names: NameScore | None = None) -> None:
+    """Write the arrays of ``PropagatedScore``; ``names``: what the teacher started from, where it did."""
+    from tagweave.model.propagated import NAMES
+
     graph, labels = found.graph, found.labels
     settings, width, count = graph.settings, graph.unit.shape[1], len(labels.names)
     parts = settings.parts or (width,)
@@ -36,9 +39,13 @@ def save_inductive(path: Path, found: Propagation, seed: int) -> None:
         "share": np.array(found.share), "gamma": np.array(settings.gamma),
         "tau": np.array(settings.tau if settings.affinity == "heat" else 0.0),
     }  # fmt: skip
+    exact = {}
+    if names is not None and teacher is not None and teacher.strength > 0:
+        arrays["lift"] = teacher.lift
+        exact = {NAMES + name: tensor.numpy() for name, tensor in names.state_dict().items()}
     with atomic(path) as partial:
         np.savez(
-            partial, k=np.array(min(settings.k, len(rows))), points=graph.points[rows].astype(np.float16),
+            partial, **exact, k=np.array(min(settings.k, len(rows))), points=graph.points[rows].astype(np.float16),
             scores=found.graph_scores[rows].astype(np.float16),
             **{name: array.astype(np.float32) for name, array in arrays.items()},  # type: ignore[arg-type]
         )  # fmt: skip

@@ -69,7 +69,7 @@ def join(job: Job, images: Images, choice: Fit, final: Fit, by_network: Floats) 
     curves = common_curve(by_network, truth), common_curve(by_local, truth)
 
     def mixed(fitted: Fit, local: LocalRidge, shares: Shares) -> nn.Module:
-        return _mixture(job, fitted, local, curves, shares)
+        return _mixture(job, images, fitted, local, curves, shares)
 
     shares, facts = job.config.train.shares, dict[str, Any]()
     if shares is None:
@@ -101,8 +101,9 @@ def _fit_local(job: Job, images: Images, fitted: Fit) -> LocalRidge:
 
 
 def _mixture(
-    job: Job, fitted: Fit, local: LocalRidge, curves: tuple[tuple[float, float], tuple[float, float]], shares: Shares
-) -> nn.Module:
+    job: Job, images: Images, fitted: Fit, local: LocalRidge, curves: tuple[tuple[float, float], tuple[float, float]],
+    shares: Shares,
+) -> nn.Module:  # fmt: skip
     import torch
 
     from tagweave.model.joint import JointHead
@@ -110,7 +111,10 @@ def _mixture(
 
     propagated = load_inductive(job.folder / "graph" / f"inductive-{fitted.task.stage}.npz")
     slope, offset = (torch.tensor(both) for both in zip(*curves, strict=True))
-    return JointHead(fitted.network, local, propagated, slope, offset, torch.tensor(shares)).eval()
+    seen = images.labels.hide(fitted.task.hidden).take(np.flatnonzero(images.is_pool))
+    known_by_name = propagated.names.relevance > 0 if propagated.names is not None else torch.tensor(False)
+    untaught = torch.from_numpy(seen.positives == 0) & known_by_name
+    return JointHead(fitted.network, local, propagated, slope, offset, torch.tensor(shares), untaught).eval()
 
 
 def usual_shares(run: Path, stage: str) -> Shares:

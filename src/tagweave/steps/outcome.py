@@ -44,16 +44,19 @@ def graph_settings(config: GraphConfig, parts: Sequence[int]) -> Any:
     """Return the numerical core's settings of a configuration, for pooled features with ``parts`` of these widths."""
     from tagweave.graph.image_graph import GraphSettings
 
-    shared = config.model_dump(exclude={"features", "precision"})
+    shared = config.model_dump(exclude={"features", "names", "precision"})
     return GraphSettings(parts=tuple(parts[: PARTS[config.features]]), **shared)
 
 
-def spread_and_decide(graph: Any, labels: LabelMatrix, job: Job) -> Outcome:
-    """Propagate ``labels`` over the graph, calibrate on hidden labels, and decide unknown cells."""
+def spread_and_decide(graph: Any, labels: LabelMatrix, job: Job, prior: Any = None) -> Outcome:
+    """Propagate ``labels`` over the graph, calibrate on hidden labels, and decide unknown cells.
+
+    ``prior``: the ``Prior`` that the labels' names give, if any.
+    """
     from tagweave.graph.propagation import propagate as spread_labels
 
     config, seed = job.config.graph, job.config.seed
-    spread = spread_labels(graph, labels, seed)
+    spread = spread_labels(graph, labels, seed, prior)
     seen = labels.take(spread.labelled_rows)
     count = min(config.folds, len(seen))
     folds = stratified_split(seen, [1.0 / count] * count, seed) if count > 1 else np.zeros(len(seen), dtype=np.int64)

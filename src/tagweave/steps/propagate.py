@@ -16,6 +16,7 @@ from tagweave.steps.account import choice_facts, propagation_facts, reasons
 from tagweave.steps.examples import examples
 from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
+from tagweave.steps.named import prior_of, read_names, write_names
 from tagweave.steps.outcome import Outcome, graph_settings, spread_and_decide
 from tagweave.steps.stored import load_collection, open_records, write_rows
 from tagweave.tables import write_labels
@@ -41,18 +42,29 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     pool = np.flatnonzero(manifest.splits != "test")
     job.console.say(f"propagate: graph of {len(pool):,} images, {job.config.graph.k} neighbours")
     graph = build_graph(features[pool], settings, len(labels.names))
+    named = read_names(job.config, labels.names, features[pool])
+    prior = prior_of(named[0], features[pool]) if named else None
     pool_labels = labels.take(pool)
     val = np.flatnonzero(manifest.splits[pool] == "val")
-    honest = spread_and_decide(graph, pool_labels.hide(val), job)
-    final = spread_and_decide(graph, pool_labels, job) if len(val) else honest
+    honest = spread_and_decide(graph, pool_labels.hide(val), job, prior)
+    final = spread_and_decide(graph, pool_labels, job, prior) if len(val) else honest
     for stage, outcome in (("choice", honest), ("final", final)):
         save_targets(job.folder / "graph" / f"{stage}.npz", outcome, pool)
-        save_inductive(job.folder / "graph" / f"inductive-{stage}.npz", outcome.spread, job.config.seed)
+        save_inductive(
+            job.folder / "graph" / f"inductive-{stage}.npz", outcome.spread, job.config.seed, named and named[0]
+        )
     by_graph = _save_scores(job.folder / "graph" / "scores.npz", honest, final, pool, features, manifest)
     _save_labels(job.folder, final, pool, manifest, labels, by_graph)
     _save_evidence(job, final, pool, manifest)
     facts = {**propagation_facts(final), **choice_facts(final.spread)}
     notes: list[str] = facts["sentences"]
+    if named:
+        write_names(job, labels.names, *named)
+        facts["names"] = int((named[0].relevance > 0).sum())
+        job.console.say(
+            f"propagate: {facts['names']} of {len(labels.names)} labels are called like something that the backbone "
+            f"knows (graph/names.csv), which counts with strength {facts['name_strength']:.2f}"
+        )
     job.console.say(
         f"propagate: graph's share {final.spread.share:.2f}, {facts['pseudo_positive']:,} positive and "
         f"{facts['pseudo_negative']:,} negative cells accepted, {facts['unknown_cells']:,} left unknown"
@@ -61,7 +73,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
         job.console.say(f"propagate: {note}")
     return {
         "rounds": final.spread.rounds, "propagation": facts, "parts": final.spread.seconds, "notes": notes,
-        "outputs": ["labels.parquet", *(f"graph/{name}" for name in OUTPUTS)],
+        "outputs": ["labels.parquet", *(f"graph/{name}" for name in (*OUTPUTS, *(("names.csv",) if named else ())))],
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from tagweave.config import TrainConfig
 from tagweave.data.labels import LabelMatrix
 from tagweave.metrics import average_precisions
+from tagweave.threads import subnormals_as_zero
 from tagweave.training.batches import Inputs, Source, TrainingSet, batches, read_ahead
 from tagweave.training.checkpoint import load_state, save_state
 from tagweave.training.device import choose_device
@@ -81,10 +82,11 @@ def train(
     resume(folder, key, state)
     ranks.wait()  # nobody writes before all have read
     stepper = build_stepper(network, config, device, ranks)
-    while state.at.epoch < config.epochs and not _is_stale(state.at, config):
-        record = _one_more_epoch(training, state, stepper)
-        if report:
-            report(state.at.epoch, config.epochs, record)
+    with subnormals_as_zero():
+        while state.at.epoch < config.epochs and not _is_stale(state.at, config):
+            record = _one_more_epoch(training, state, stepper)
+            if report:
+                report(state.at.epoch, config.epochs, record)
     ranks.wait()
     network.load_state_dict(load_state(folder / "best.safetensors"))
     network.to("cpu")

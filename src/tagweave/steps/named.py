@@ -1,0 +1,67 @@
+"""What the labels' names say before any image is labelled: the backbone tells classes whose names are like them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagweave.config import Config
+from tagweave.graph.propagation import Prior
+from tagweave.steps.job import Job
+from tagweave.steps.stored import write_rows
+from tagweave.threads import one_torch_thread
+
+if TYPE_CHECKING:
+    from tagweave.encoders.class_head import ClassHead
+    from tagweave.model.name_score import NameScore
+
+SHOWN_CLASSES = 5  # of each label, in graph/names.csv
+BLOCK = 4_096  # images that are scored at a time
+
+
+def read_names(config: Config, names: tuple[str, ...], pool: NDArray[np.float32]) -> tuple[NameScore, ClassHead] | None:
+    """Return the score of labels by their names and the classes it listens to; None where there is nothing to read.
+
+    That is where ``graph.names`` or the teacher is off, the encoder's classes are not known (``class_head``), no name
+    is like one of theirs, or the graph does not read the part of the feature that they are scored from.
+
+    Args:
+        config: of the run.
+        names: of the C labels.
+        pool: pooled features (N, D) of the images of the graph, as far as the graph reads them.
+    """
+    from tagweave.encoders.class_head import class_head
+    from tagweave.model.name_score import fit_name_score
+
+    head = class_head(config.encoder) if config.graph.names and config.graph.teacher else None
+    if head is None or head.columns.max() >= pool.shape[1]:
+        return None
+    with one_torch_thread():
+        score = fit_name_score(head, names, config.model.label_words, pool)
+    return None if score is None else (score, head)
+
+
+def prior_of(score: NameScore, pool: NDArray[np.float32]) -> Prior:
+    """Return what ``score`` says, for the graph."""
+    import torch
+
+    def apply(features: NDArray[np.floating]) -> NDArray[np.float32]:
+        blocks = np.array_split(features.astype(np.float32, copy=False), len(features) // BLOCK + 1)
+        with torch.inference_mode(), one_torch_thread():
+            return np.concatenate([score(torch.from_numpy(block)).numpy() for block in blocks])
+
+    return Prior(apply(pool), apply)
+
+
+def write_names(job: Job, names: tuple[str, ...], score: NameScore, head: ClassHead) -> None:
+    """Write, label by label, how far its name is like a class's, and the classes that are heard most."""
+    weights, relevance = score.likeness.numpy(), score.relevance.numpy()
+    most = np.argsort(-weights, axis=1, kind="stable")[:, :SHOWN_CLASSES]
+    heard = [
+        "; ".join(f"{head.names[place][0]} {row[place]:.0%}" for place in own)
+        for row, own in zip(weights, most, strict=True)
+    ]
+    rows = ((name, f"{part:.2f}", own if part else "") for name, part, own in zip(names, relevance, heard, strict=True))
+    write_rows(job.folder / "graph" / "names.csv", ("label", "relevance", "classes"), rows)
