@@ -8,7 +8,7 @@ import torch
 
 from tagweave.config import EncoderConfig
 from tagweave.encoders.backbones import build_encoder
-from tagweave.encoders.class_head import class_head
+from tagweave.encoders.class_head import _head_of, class_head
 
 SIZE = 64
 
@@ -57,3 +57,16 @@ def test_two_side_by_side_are_averaged(pixels: np.ndarray) -> None:
 @pytest.mark.parametrize("config", [EncoderConfig(weights="random"), EncoderConfig(name="resnet10t", weights="random")])
 def test_weights_that_know_no_classes_have_none(config: EncoderConfig) -> None:
     assert class_head(config) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "read"),
+    [
+        ("resnet10t", 64, True),
+        ("vgg11_bn", 64, False),
+        ("convnext_atto", 64, False),
+        ("mobilenetv3_small_050", 64, False),
+    ],
+)
+def test_a_head_is_read_where_it_is_one_layer_over_the_average(name: str, size: int, read: bool) -> None:
+    assert (_head_of(build_encoder(name, size, "random"), 0) is not None) == read

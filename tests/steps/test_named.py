@@ -13,8 +13,10 @@ import torch
 from drawn import Drawn, quick_fit
 from tagweave.api import Run
 from tagweave.config import Config, build_config
+from tagweave.console import Console
 from tagweave.data.labels import LabelMatrix
 from tagweave.encoders.class_head import ClassHead
+from tagweave.errors import InputError
 from tagweave.graph.image_graph import GraphSettings, build_graph
 from tagweave.graph.propagation import Propagation, propagate
 from tagweave.metrics import average_precision
@@ -22,6 +24,7 @@ from tagweave.model.name_score import NameScore, fit_name_score
 from tagweave.model.pooled import PooledFeature
 from tagweave.runs import Steps, read_json
 from tagweave.steps.inductive import load_inductive, save_inductive
+from tagweave.steps.job import Job
 from tagweave.steps.named import prior_of, read_names
 
 NAMES = ("cat", "car", "daisy")
@@ -96,7 +99,23 @@ def test_names_that_do_not_help_are_not_kept(tmp_path: Path) -> None:
 )
 def test_there_may_be_nothing_to_read(changes: dict[str, Any]) -> None:
     pool = np.random.default_rng(0).normal(size=(20, 3424)).astype(np.float32)
-    assert read_names(configured(changes), ("cat", "car"), pool) is None
+    assert read_names(job_of(configured(changes)), ("cat", "car"), pool) is None
+
+
+def test_a_backbone_out_of_reach_is_told_and_costs_the_names_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(config: Any) -> None:
+        raise InputError("Expected to fetch the published weights, but got no answer.")
+
+    monkeypatch.setattr("tagweave.encoders.class_head.class_head", gone)
+    pool = np.zeros((20, 3424), dtype=np.float32)
+    assert read_names(job_of(build_config("fast"), quiet=False), ("cat",), pool) is None
+    assert "names are not read, as the backbone is not at hand: Expected to fetch" in capsys.readouterr().err
+
+
+def job_of(config: Config, quiet: bool = True) -> Job:
+    return Job(Path("run"), Path("images"), None, None, config, Console(quiet))
 
 
 def configured(changes: dict[str, Any]) -> Config:
@@ -111,7 +130,7 @@ def test_scores_do_not_depend_on_the_number_of_threads() -> None:
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            read = read_names(build_config("fast"), ("cat", "car"), pool)
+            read = read_names(job_of(build_config("fast")), ("cat", "car"), pool)
             assert read is not None
             found.append(prior_of(read[0], pool).pool)
     finally:

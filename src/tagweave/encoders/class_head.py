@@ -38,6 +38,9 @@ def class_head(config: EncoderConfig) -> ClassHead | None:
 
     None where the weights are not the published ones, the classes are not ImageNet's, or they are not scored by one
     linear layer from the average of the final map.
+
+    Raises:
+        InputError: as ``build_encoder``.
     """
     if config.weights is not None:
         return None
@@ -66,6 +69,8 @@ def _reads_the_average(encoder: Encoder) -> bool:
     import torch
 
     module: Any = encoder.module
+    if isinstance(getattr(module.trunk, "head", None), torch.nn.Identity):  # a VGG, whose dense layers are left out
+        return False
     layer, width = module.trunk.get_classifier(), encoder.layout.parts[0]
     if not isinstance(layer, torch.nn.Linear) or layer.in_features != width or layer.bias is None:
         return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tagweave.config import Config
+from tagweave.errors import InputError
 from tagweave.graph.propagation import Prior
 from tagweave.steps.job import Job
 from tagweave.steps.stored import write_rows
@@ -21,22 +21,30 @@ SHOWN_CLASSES = 5  # of each label, in graph/names.csv
 BLOCK = 4_096  # images that are scored at a time
 
 
-def read_names(config: Config, names: tuple[str, ...], pool: NDArray[np.float32]) -> tuple[NameScore, ClassHead] | None:
+def read_names(job: Job, names: tuple[str, ...], pool: NDArray[np.float32]) -> tuple[NameScore, ClassHead] | None:
     """Return the score of labels by their names and the classes it listens to; None where there is nothing to read.
 
     That is where ``graph.names`` or the teacher is off, the encoder's classes are not known (``class_head``), no name
     is like one of theirs, or the graph does not read the part of the feature that they are scored from.
 
     Args:
-        config: of the run.
+        job: of the run.
         names: of the C labels.
         pool: pooled features (N, D) of the images of the graph, as far as the graph reads them.
     """
     from tagweave.encoders.class_head import class_head
     from tagweave.model.name_score import fit_name_score
 
-    head = class_head(config.encoder) if config.graph.names and config.graph.teacher else None
+    config = job.config
+    if not (config.graph.names and config.graph.teacher):
+        return None
+    try:
+        head = class_head(config.encoder)
+    except InputError as error:  # the features are in the cache, and the weights they came from out of reach
+        job.console.say(f"propagate: the labels' names are not read, as the backbone is not at hand: {error}")
+        return None
     if head is None or head.columns.max() >= pool.shape[1]:
+        job.console.say(f"propagate: the labels' names are not read: {config.encoder.name} gives no ImageNet classes")
         return None
     with one_torch_thread():
         score = fit_name_score(head, names, config.model.label_words, pool)

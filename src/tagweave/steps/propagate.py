@@ -42,7 +42,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     pool = np.flatnonzero(manifest.splits != "test")
     job.console.say(f"propagate: graph of {len(pool):,} images, {job.config.graph.k} neighbours")
     graph = build_graph(features[pool], settings, len(labels.names))
-    named = read_names(job.config, labels.names, features[pool])
+    named = read_names(job, labels.names, features[pool])
     prior = prior_of(named[0], features[pool]) if named else None
     pool_labels = labels.take(pool)
     val = np.flatnonzero(manifest.splits[pool] == "val")
