@@ -132,7 +132,7 @@ def test_a_small_object_in_a_corner_is_found() -> None:
         return [stage], features, targets
 
     head = build("rdar", labels=3, layout=layout, width=24, regions=3)
-    train(head, *draw(600, 0), steps=60, rate=0.02)
+    train(head, *draw(600, 0), steps=200, rate=0.005)
     maps, _, truth = draw(150, 1)
     logits, _ = head.look(maps)
     assert mean_precision(logits, truth) > 0.85

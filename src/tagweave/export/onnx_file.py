@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def write_onnx(source: Source, path: Path) -> dict[str, Any]:
 
     sample = draw_sample(source)
     traced = trace(source, sample)
+    logging.getLogger("onnxscript.optimizer").setLevel(logging.ERROR)  # it warns of operators that it does not fold
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -18,6 +18,7 @@ from tagweave.model.inputs import HeadInputs
 from tagweave.model.losses import bce
 from tagweave.model.mscnn_lce import HeadOutput
 from tagweave.model.standardised import StandardisedMap
+from tagweave.peers.label_layer import label_layer
 
 SIDES = (1.0, 1 / 2, 1 / 3)  # of regions, as shares of the map's
 PLACES = (1, 3, 5)  # of each size, along an axis
@@ -61,16 +62,17 @@ class RARL(nn.Module):
     Args:
         pooled: from the raw pooled feature to x̄; the head itself does not read it.
         standardised: of the coarsest map, of shape ``shape`` (channels, H, W).
-        width: E, of the LSTM. labels: C. regions: T.
+        classify: from E, the LSTM's width, to C. regions: T.
     """
 
     masks: Tensor
 
     def __init__(
-        self, pooled: nn.Module, standardised: StandardisedMap, shape: tuple[int, int, int], width: int, labels: int,
+        self, pooled: nn.Module, standardised: StandardisedMap, shape: tuple[int, int, int], classify: nn.Linear,
         regions: int = 5,
     ) -> None:  # fmt: skip
         super().__init__()
+        width = classify.in_features
         self.pooled, self.standardised = pooled, standardised
         self.register_buffer("masks", region_masks(*shape[1:]), persistent=False)
         count = len(self.masks)
@@ -81,7 +83,7 @@ class RARL(nn.Module):
         self.key = nn.Linear(width, width, bias=False)
         self.query = nn.Linear(width, width)
         self.cell = nn.LSTMCell(width, width)
-        self.classify, self.value = nn.Linear(width, labels), nn.Linear(width, 1)
+        self.classify, self.value = classify, nn.Linear(width, 1)
 
     def fold(self) -> None:
         """Leave the head as it is: every part of it depends on the image."""
@@ -190,4 +192,4 @@ def build_rarl(config: ModelConfig, inputs: HeadInputs) -> RARL:
     """Build an untrained RARL."""
     standardised = StandardisedMap(*inputs.statistics[-1])
     shape = inputs.layout.maps[-1]
-    return RARL(inputs.pooled(), standardised, shape, config.width, inputs.labels, config.regions)
+    return RARL(inputs.pooled(), standardised, shape, label_layer(config.width, config, inputs), config.regions)

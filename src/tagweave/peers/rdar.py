@@ -18,6 +18,7 @@ from tagweave.model.inputs import HeadInputs
 from tagweave.model.losses import bce
 from tagweave.model.mscnn_lce import HeadOutput
 from tagweave.model.standardised import StandardisedMap
+from tagweave.peers.label_layer import label_layer
 
 SIDE = 7  # most samples along a side of a crop
 NARROW = 64  # most channels of a crop
@@ -46,17 +47,18 @@ class RDAR(nn.Module):
     Args:
         pooled: from the raw pooled feature to x̄; the head itself does not read it.
         standardised: of the coarsest map, of shape ``shape`` (channels, H, W).
-        width: of the LSTM. labels: C. regions: K.
+        classify: S, from the LSTM's width to C. regions: K.
     """
 
     anchors: Tensor
     grid: Tensor
 
     def __init__(
-        self, pooled: nn.Module, standardised: StandardisedMap, shape: tuple[int, int, int], width: int, labels: int,
+        self, pooled: nn.Module, standardised: StandardisedMap, shape: tuple[int, int, int], classify: nn.Linear,
         regions: int = 5,
     ) -> None:  # fmt: skip
         super().__init__()
+        width = classify.in_features
         channels, height, breadth = shape
         narrow, sides = min(width, NARROW), (min(height, SIDE), min(breadth, SIDE))
         self.pooled, self.standardised = pooled, standardised
@@ -64,7 +66,7 @@ class RDAR(nn.Module):
         self.see = nn.Linear(narrow * sides[0] * sides[1], width)
         self.cell = nn.LSTMCell(width, width)
         self.reason = nn.Linear(width, width)
-        self.classify = nn.Linear(width, labels)
+        self.classify = classify
         self.aim = nn.Linear(width, 4)
         nn.init.zeros_(self.aim.weight)
         with torch.no_grad():
@@ -143,4 +145,4 @@ def build_rdar(config: ModelConfig, inputs: HeadInputs) -> RDAR:
     """Build an untrained RDAR."""
     standardised = StandardisedMap(*inputs.statistics[-1])
     shape = inputs.layout.maps[-1]
-    return RDAR(inputs.pooled(), standardised, shape, config.width, inputs.labels, config.regions)
+    return RDAR(inputs.pooled(), standardised, shape, label_layer(config.width, config, inputs), config.regions)
