@@ -142,7 +142,7 @@ def test_it_learns_to_look_where_the_label_is_told() -> None:
         return [stage], torch.zeros(count, 4), spots[rows, :, cue]
 
     head = build("rarl", labels=3, layout=layout, width=16, regions=2)
-    train(head, *draw(300), steps=150, rate=0.02)
+    train(head, *draw(300), steps=300, rate=0.01)
     maps, features, truth = draw(300)
     reached = mean_precision(head(maps, features).logits, truth)
     elsewhere = head.explore(maps, lambda policy: policy.argmin(dim=1)).scores[-1]
