@@ -170,6 +170,8 @@ def _here(held: Held) -> str:
 
 def _notes(held: Held, plan: Plan, cells: Cells) -> tuple[str, ...]:
     one = cells[0]
+    refit = one.get("config", {}).get("train", {}).get("refit", True)
+    seen = "from all labelled images over all epochs" if refit else "without validation images, which choose its epoch"
     return (
         f"frozen {held.encoder}: all heads read the same cached stage maps; {one['labelled']:,} of {one['pool']:,} "
         "pool images are labelled",
@@ -178,8 +180,8 @@ def _notes(held: Held, plan: Plan, cells: Cells) -> tuple[str, ...]:
         "nothing searched",
         plan.search.describe() if plan.search else "no search: every head with the configured values",
         f"mean ± sample deviation over {plan.seeds} seeds (labelled images where there is a budget, validation split, "
-        "start, order); the network that is measured learns from all labelled images over all epochs; validation "
-        "images choose searched values, calibration and thresholds, the test nothing",
+        f"start, order); the network that is measured learns {seen}; validation images choose searched values, "
+        "calibration and thresholds, the test nothing",
         EVEN,
         COST,
     )
