@@ -213,6 +213,17 @@ class TestPrior:
             wanted = ridge.predict(new) + found.lift[label] * of_new[:, label]
             assert_allclose(found.score(new, of_new)[:, label], wanted, atol=REFIT, rtol=0)
 
+    def test_keeps_the_teacher_to_whom_nothing_was_known(self, width: int) -> None:
+        unit, labels = unit_rows(8, 30, width), random_labels(8, 30, 3, known=0.7)
+        prior = np.random.default_rng(9).normal(size=labels.values.shape) + 2 * labels.values
+        found, alone = fit_teacher(unit, labels, prior=prior), fit_teacher(unit, labels)
+        assert alone.plain is None
+        assert found.plain is not None
+        assert not np.allclose(found.weight, alone.weight)
+        assert (found.plain.penalty, found.plain.strength) == (alone.penalty, 0.0)
+        for name in ("weight", "bias", "left_out"):
+            assert_allclose(getattr(found.plain, name), getattr(alone, name), atol=REFIT, rtol=0)
+
     def test_a_misleading_prior_counts_for_nothing(self, width: int) -> None:
         unit, labels = unit_rows(6, 40, width), random_labels(6, 40, 3, known=1.1)
         prior = np.random.default_rng(7).normal(size=labels.values.shape) - 2 * labels.values

@@ -8,7 +8,7 @@ known of the labels before any image is labelled, it starts from that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class Teacher:
         errors: by penalty that was tried, the mean squared error of known cells left out.
         left_out: (N, C), on known cells the score by a fit without that image, elsewhere 0.
         strength: rho, from 0, of what was known beforehand. lift: (C,), that of each label.
+        plain: the teacher of the same labels to whom nothing was known beforehand; None where that is this one.
     """
 
     weight: Floats
@@ -41,6 +42,7 @@ class Teacher:
     left_out: Floats
     strength: float
     lift: Floats
+    plain: Teacher | None = None
 
     def score(self, unit: NDArray[np.floating], prior: NDArray[np.floating] | None = None) -> Floats:
         """Return scores (N, C) of unit features (N, D) and s (N, C); about 0 for absent and 1 for present."""
@@ -75,27 +77,39 @@ def fit_teacher(
         penalties: the choices.
         prior: s (N, C), what is known of the labels without any labelled image; 0 where nothing is.
     """
-    weight, bias = np.zeros((unit.shape[1], len(labels.names))), np.zeros(len(labels.names))
-    left_out, lift = np.zeros(labels.values.shape), np.zeros(len(labels.names))
     with one_blas_thread():
         groups = [_group(unit, labels, rows, columns, prior) for rows, columns in _known_groups(labels)]
         fits = [_fit(group, penalties) for group in groups]
-        strengths = _strengths(groups, fits) if prior is not None else np.zeros(len(penalties))
-        products = sum((fit.errors.sum(axis=2) for fit in fits), start=np.zeros((len(penalties), 3)))
-        errors = (products * np.column_stack([strengths**0, -2 * strengths, strengths**2])).sum(axis=1)
-        errors /= max(int(labels.known.sum()), 1)
-        chosen = int(np.argmin(errors))
-        strength = float(strengths[chosen])
-        for group, fit in zip(groups, fits, strict=True):
-            count, columns = len(group.columns), group.columns
-            both, leverages = fit.weights[chosen], fit.leverages[chosen]
-            weight[:, columns] = group.without(both, strength)
-            bias[columns] = group.without(group.mean, strength) - group.x_mean @ weight[:, columns]
-            lift[columns] = strength * group.spread if prior is not None else 0.0
-            for block, x in group.blocks():
-                found = _left_out(group, block, x, both, leverages)
-                own = strength * (group.targets[block, count:] - found[:, count:]) if prior is not None else 0.0
-                left_out[np.ix_(group.rows[block], columns)] = found[:, :count] + own
+        nothing = np.zeros(len(penalties))
+        plain = _choose(groups, fits, labels, unit.shape[1], penalties, nothing)
+        if prior is None:
+            return plain
+        strengths = _strengths(groups, fits)
+        return replace(_choose(groups, fits, labels, unit.shape[1], penalties, strengths), plain=plain)
+
+
+def _choose(
+    groups: Sequence[_Group], fits: Sequence[_Fit], labels: LabelMatrix, width: int, penalties: tuple[float, ...],
+    strengths: Floats,
+) -> Teacher:  # fmt: skip
+    """Return the teacher of least squared error, with the strength of the prior (P,) that each penalty goes with."""
+    weight, bias = np.zeros((width, len(labels.names))), np.zeros(len(labels.names))
+    left_out, lift = np.zeros(labels.values.shape), np.zeros(len(labels.names))
+    products = sum((fit.errors.sum(axis=2) for fit in fits), start=np.zeros((len(penalties), 3)))
+    errors = (products * np.column_stack([strengths**0, -2 * strengths, strengths**2])).sum(axis=1)
+    errors /= max(int(labels.known.sum()), 1)
+    chosen = int(np.argmin(errors))
+    strength = float(strengths[chosen])
+    for group, fit in zip(groups, fits, strict=True):
+        columns = group.columns
+        targets, both = group.without(group.targets, strength), group.without(fit.weights[chosen], strength)
+        mean = group.without(group.mean, strength)
+        weight[:, columns], bias[columns] = both, mean - group.x_mean @ both
+        lift[columns] = strength * group.spread
+        for block, x in group.blocks():
+            found = _left_out(targets[block], mean, x, both, fit.leverages[chosen, block])
+            known_before = group.targets[block, len(columns) :] * strength
+            left_out[np.ix_(group.rows[block], columns)] = found + (known_before if known_before.size else 0.0)
     tried = dict(zip(penalties, errors.tolist(), strict=True))
     return Teacher(weight, bias, penalties[chosen], tried, left_out, strength, lift)
 
@@ -113,8 +127,13 @@ def _strengths(groups: Sequence[_Group], fits: Sequence[_Fit]) -> Floats:
 def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher, Calibration]:
     """Fit the teacher alone, calibrated on its left-out scores: the classifier of the labelled images only."""
     teacher = fit_teacher(unit, labels)
+    return teacher, calibrate_left_out(teacher, labels)
+
+
+def calibrate_left_out(teacher: Teacher, labels: LabelMatrix) -> Calibration:
+    """Calibrate a teacher of ``labels`` on its left-out scores."""
     rows = labels.labelled
-    return teacher, fit_calibration(teacher.left_out[rows], labels.take(rows))
+    return fit_calibration(teacher.left_out[rows], labels.take(rows))
 
 
 def _known_groups(labels: LabelMatrix) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -192,12 +211,14 @@ def _fit(group: _Group, penalties: tuple[float, ...]) -> _Fit:
     for block, x in group.blocks():
         products += x.T @ (group.targets[block] - group.mean)
         leverages[:, block] = 1.0 / len(group.rows) + inverse @ ((x @ right) ** 2).T
-    weights = np.stack([right @ (scale[:, None] * (right.T @ products)) for scale in inverse])
+    turned = right.T @ products
+    weights = np.stack([right @ (scale[:, None] * turned) for scale in inverse])
     count = len(group.columns)
     errors = np.zeros((len(penalties), 3, count))
     for block, x in group.blocks():
-        for number, fitted in enumerate(zip(weights, leverages, strict=True)):
-            error = group.targets[block] - _left_out(group, block, x, *fitted)
+        y = group.targets[block]
+        for number, weight in enumerate(weights):
+            error = y - _left_out(y, group.mean, x, weight, leverages[number, block])
             own, other = error[:, :count], error[:, count:]
             errors[number, 0] += (own**2).sum(axis=0)
             if other.size:
@@ -205,12 +226,11 @@ def _fit(group: _Group, penalties: tuple[float, ...]) -> _Fit:
     return _Fit(weights, leverages, errors)
 
 
-def _left_out(group: _Group, block: slice, x: Floats, weight: Floats, leverage: Floats) -> Floats:
+def _left_out(y: Floats, mean: Floats, x: Floats, weight: Floats, leverage: Floats) -> Floats:
     """Return the prediction of a block of rows by all others: y_i - (y_i - fit_i) / (1 - leverage_i)."""
-    y, fitted = group.targets[block], group.mean + x @ weight
-    slack = 1.0 - leverage[block, None]
+    slack = 1.0 - leverage[:, None]
     # A row that alone decides its fit says nothing left out; the mean stands in.
-    return np.where(slack > 1e-9, y - (y - fitted) / np.maximum(slack, 1e-9), group.mean)
+    return np.where(slack > 1e-9, y - (y - mean - x @ weight) / np.maximum(slack, 1e-9), mean)
 
 
 def _principal_directions(group: _Group) -> tuple[Floats, Floats]:

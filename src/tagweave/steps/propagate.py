@@ -96,13 +96,15 @@ def _save_scores(
     Returns:
         The graph's probabilities (images, labels).
     """
-    from tagweave.graph.teacher import fit_linear
+    from tagweave.graph.teacher import calibrate_left_out, fit_teacher
 
     spread, test = final.spread, manifest.rows("test")
     by_graph, by_ridge = (np.zeros((len(manifest), len(spread.labels.names)), dtype=np.float32) for _ in range(2))
     unit = spread.graph.unit
     for outcome, rows in ((final, np.arange(len(pool))), (honest, np.flatnonzero(manifest.splits[pool] == "val"))):
-        teacher, calibration = fit_linear(unit, outcome.spread.labels)
+        known, teacher = outcome.spread.labels, outcome.spread.teacher or fit_teacher(unit, outcome.spread.labels)
+        teacher = teacher.plain or teacher  # the row of ridge knows labels by examples alone
+        calibration = calibrate_left_out(teacher, known)
         by_graph[pool[rows]] = outcome.probabilities[rows]
         by_ridge[pool[rows]] = calibration.apply(teacher.score(unit[rows]))
         if len(test) and outcome is final:

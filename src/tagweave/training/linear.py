@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,7 +17,9 @@ BATCH = 32
 RATE = 1e-3
 
 
-def train_linear(x: NDArray[np.float32], labels: LabelMatrix, seed: int) -> nn.Linear:
+def train_linear(
+    x: NDArray[np.float32], labels: LabelMatrix, seed: int, updates: int | None = None
+) -> nn.Linear:  # fmt: skip
     """Train a linear classifier with the asymmetric loss (Ridnik et al. 2021) on known cells.
 
     Adam, rate 1e-3, batches of 32, 60 epochs: the plateau on photographs and scenes alike.
@@ -24,17 +28,20 @@ def train_linear(x: NDArray[np.float32], labels: LabelMatrix, seed: int) -> nn.L
         x: features of unit variance (n, D) of the labelled images.
         labels: (n, C).
         seed: of the order.
+        updates: at most; those of all epochs without it.
     """
     layer = nn.Linear(x.shape[1], len(labels.names))
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-    optimiser = torch.optim.Adam(layer.parameters(), lr=RATE)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=RATE, fused=True)
     features = torch.from_numpy(x)
     targets, known = (torch.from_numpy(cells.astype(np.float32)) for cells in (labels.values, labels.known))
     rng = np.random.default_rng(seed)
-    for _ in range(EPOCHS):
-        for rows in torch.from_numpy(rng.permutation(len(x))).split(BATCH):
-            optimiser.zero_grad()
-            asymmetric(layer(features[rows]), targets[rows], known[rows]).backward()
-            optimiser.step()
+    parts = (
+        rows for _ in range(EPOCHS) for rows in torch.from_numpy(rng.permutation(len(x))).split(BATCH)
+    )  # fmt: skip
+    for rows in itertools.islice(parts, updates):
+        optimiser.zero_grad()
+        asymmetric(layer(features[rows]), targets[rows], known[rows]).backward()
+        optimiser.step()
     return layer.requires_grad_(False)
