@@ -42,7 +42,7 @@ def test_all_processors_where_nothing_is_said(monkeypatch: pytest.MonkeyPatch, a
 
 LIMITED = """
 import sys
-from tagweave.threads import limit_threads, one_torch_thread, subnormals_as_zero
+from tagweave.threads import limit_threads
 assert limit_threads() == 1
 assert not {"torch", "faiss", "numba"} & set(sys.modules)  # nothing is imported for it
 import faiss, numba, torch
@@ -60,7 +60,7 @@ def test_every_imported_library_gets_the_number() -> None:
 
 NEEDED = """
 import os, sys
-from tagweave.threads import limit_threads, one_torch_thread, subnormals_as_zero
+from tagweave.threads import limit_threads
 os.environ.pop("OMP_NUM_THREADS", None)
 assert limit_threads("torch") == 1
 print(sys.modules["torch"].get_num_threads())

@@ -105,7 +105,8 @@ def fit_calibration(scores: NDArray[Any], labels: LabelMatrix, shrink: float = C
     (α, b) and n+ all known positives: the prior is worth ``shrink`` positives of average evidence.
 
     A label without a known positive takes the global slope and an offset so low that its own highest known score maps
-    to 1 / (n-_c + 2) at most, its smoothed rate (1/2 where nothing is known): what scores higher is not ruled out.
+    to 1 / (n-_c + 2) at most, its smoothed rate: what scores higher is not ruled out. Where nothing of it is known, the
+    mean of all known scores maps to 1/2 at most.
 
     Args:
         scores: (N, C), any scale; the result maps this scale. Unknown cells are not read.

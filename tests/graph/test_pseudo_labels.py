@@ -245,6 +245,12 @@ class TestPseudoLabels:
         found = self.decide(labels, probabilities)
         assert not (found.positive | found.negative).any()
 
+    def test_of_a_label_that_is_ranked_by_its_name_nothing_is_decided(self) -> None:
+        labels, probabilities = one_label(0, 4, [1.0, 0.9, 0.01])
+        everything = np.ones(len(labels), bool)
+        found, _ = pseudo_labels(probabilities, labels, everything, sure(), by_name_alone=np.array([True]))
+        assert not (found.positive | found.negative).any()
+
     def test_images_that_nothing_reached_stay_unknown_and_do_not_count(self) -> None:
         labels, probabilities = one_label(2, 2, [0.9, 0.01, 0.9, 0.01])
         reached = np.array([True] * 4 + [False, False, True, True])

@@ -186,16 +186,19 @@ class TestPrior:
         spread = spreads(labels)
         own = left_out_by_refitting(unit, values, labels.known, 0.3)
         other = left_out_by_refitting(unit, spread * prior, labels.known, 0.3)
-        cross, square = np.zeros(2)
+        cross, square = np.zeros(4), np.zeros(4)
         for label in range(3):
             cells = labels.known[:, label]
             error = values[cells, label] - own[cells, label]
             before = spread[label] * prior[cells, label] - other[cells, label]
-            cross += (error @ before) / spread[label] ** 2
-            square += (before @ before) / spread[label] ** 2
-        assert found.strength == pytest.approx(cross / square, abs=1e-9)
+            cross[label] = (error @ before) / spread[label] ** 2
+            square[label] = (before @ before) / spread[label] ** 2
+        common = cross.sum() / square.sum()
+        assert found.strength == pytest.approx(common, abs=1e-9)
         assert found.strength > 0
-        lift = found.strength * spread
+        rarer = np.minimum(labels.positives, labels.known.sum(axis=0) - labels.positives)
+        own = [cross[label] / square[label] if label < 3 else 0.0 for label in range(4)]
+        lift = spread * [max(0.0, (n * rho + 10 * common) / (n + 10)) for n, rho in zip(rarer, own, strict=True)]
         assert_allclose(found.lift, lift, atol=REFIT, rtol=0)
         without = left_out_by_refitting(unit, values - lift * prior, labels.known, 0.3)
         wanted = np.where(labels.known, without + lift * prior, 0.0)
@@ -212,6 +215,16 @@ class TestPrior:
             ridge = Ridge(alpha=1.0).fit(unit, labels.values[:, label] - found.lift[label] * prior[:, label])
             wanted = ridge.predict(new) + found.lift[label] * of_new[:, label]
             assert_allclose(found.score(new, of_new)[:, label], wanted, atol=REFIT, rtol=0)
+
+    def test_what_is_known_of_a_label_that_nobody_labelled_stands(self, width: int) -> None:
+        unit, labels = unit_rows(2, 30, width), random_labels(2, 30, 3, known=1.1)
+        known = labels.known.copy()
+        known[:, 1] = False
+        prior = np.random.default_rng(3).normal(size=labels.values.shape) + 2 * labels.values
+        found = fit_teacher(unit, labels_of(labels.values, known), (1.0,), prior)
+        assert found.strength > 0
+        assert found.lift[1] == pytest.approx(found.strength / 2)
+        assert_allclose(found.score(unit, prior)[:, 1], found.lift[1] * prior[:, 1], atol=REFIT)
 
     def test_keeps_the_teacher_to_whom_nothing_was_known(self, width: int) -> None:
         unit, labels = unit_rows(8, 30, width), random_labels(8, 30, 3, known=0.7)

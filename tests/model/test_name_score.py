@@ -9,7 +9,7 @@ import torch
 from tagweave.encoders.class_head import ClassHead
 from tagweave.model.name_score import NameScore, fit_name_score, likeness
 
-CLASSES = (("tabby", "tabby cat"), ("beagle",), ("sports car", "sport car"), ("daisy",), ("hot dog", "hotdog"))
+CLASSES = (("tabby", "tabby cat", "cat"), ("beagle",), ("sports car", "car"), ("daisy",), ("hot dog", "frankfurter"))
 
 
 def drawn_head(columns: tuple[int, ...] = (1, 3, 4)) -> ClassHead:
@@ -19,34 +19,35 @@ def drawn_head(columns: tuple[int, ...] = (1, 3, 4)) -> ClassHead:
 
 
 class TestLikeness:
-    def test_a_name_is_most_like_the_class_that_ends_with_it(self) -> None:
-        weights, relevance = likeness(["cat", "car", "daisy"], CLASSES)
+    def test_a_name_is_most_like_the_class_that_has_it_among_its_words(self) -> None:
+        weights, relevance, nearest = likeness(["cat", "car", "daisy"], CLASSES)
         assert weights.argmax(axis=1).tolist() == [0, 2, 3]
         np.testing.assert_allclose(relevance, 1.0, atol=1e-5)
         np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-6)
         assert weights.min() >= 0
+        assert [CLASSES[k][nearest[row, k]] for row, k in enumerate((0, 2, 3))] == ["cat", "car", "daisy"]
 
     def test_one_word_stands_near_its_like(self) -> None:
-        weights, relevance = likeness(["vehicle"], CLASSES)
+        weights, relevance, _ = likeness(["vehicle"], CLASSES)
         assert weights.argmax() == 2
         assert 0 < relevance[0] < 1
 
-    def test_words_that_are_also_written_as_one_are_not_taken_apart(self) -> None:
-        weights, relevance = likeness(["dog", "hot dog"], CLASSES)
+    def test_words_are_not_taken_apart(self) -> None:
+        weights, relevance, _ = likeness(["dog", "hot dog"], CLASSES)
         assert weights[0].argmax() != 4
         assert relevance[0] < 0.9
         assert weights[1].argmax() == 4
 
     @pytest.mark.parametrize("name", ["xqzzkv", "", "7f3a", "n02084071"])
     def test_a_name_without_words_is_like_nothing(self, name: str) -> None:
-        _, relevance = likeness([name, "cat"], CLASSES)
+        _, relevance, _ = likeness([name, "cat"], CLASSES)
         assert relevance[0] == 0
         assert relevance[1] > 0.99
 
     def test_case_and_separators_do_not_matter(self) -> None:
-        one, _ = likeness(["sports car"], CLASSES)
+        one = likeness(["sports car"], CLASSES).weights
         for name in ("Sports_Car", "sports-car", "SPORTS CAR"):
-            np.testing.assert_array_equal(likeness([name], CLASSES)[0], one)
+            np.testing.assert_array_equal(likeness([name], CLASSES).weights, one)
 
 
 class TestNameScore:
@@ -55,7 +56,7 @@ class TestNameScore:
         pool = rng.normal(size=(50, 6)).astype(np.float32)
         score = fit_name_score(head, ("cat", "beagle", "xqzzkv"), {}, pool)
         assert score is not None
-        weights, relevance = likeness(["cat", "beagle", "xqzzkv"], CLASSES)
+        weights, relevance, _ = likeness(["cat", "beagle", "xqzzkv"], CLASSES)
         new = rng.normal(size=(4, 6)).astype(np.float32)
 
         def heard(feature: np.ndarray, label: int) -> float:

@@ -215,7 +215,10 @@ def test_settings_that_are_no_toml_cost_their_rows_only(artefacts: Artefacts) ->
 
 @pytest.mark.parametrize(
     ("strength", "told"),
-    [(0.2, "Names that the backbone knows 3 labels They count: "), (0.0, "3 labels They count for nothing: ")],
+    [
+        (0.2, "Names that the backbone knows 3 labels They count, with strength 0.20: "),
+        (0.0, "3 labels They count for nothing: "),
+    ],
 )
 def test_what_names_count_for_is_told(tmp_path: Path, strength: float, told: str) -> None:
     def change(metrics: dict[str, Any]) -> None:
@@ -223,5 +226,5 @@ def test_what_names_count_for_is_told(tmp_path: Path, strength: float, told: str
 
     text = said(changed(tmp_path, change))
     assert told in text
-    assert ("correlation of 0.20" in text) == (strength > 0)
+    assert ("stands in graph/names.csv" in text) == (strength > 0)
     assert "Names that the backbone knows" not in said(changed(tmp_path / "without", lambda metrics: None))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
+from torch import nn
 
 from tagweave.api import Run
 from tagweave.console import Console
@@ -16,7 +19,7 @@ from tagweave.data.labels import LabelMatrix
 from tagweave.steps.collection import open_images
 from tagweave.steps.fitting import Task
 from tagweave.steps.job import Job
-from tagweave.steps.joining import FEWEST, _fit_local, choose_shares, usual_shares
+from tagweave.steps.joining import FEWEST, _fit_local, _mixture, choose_shares, usual_shares
 from tagweave.steps.judged import common_curve
 
 LABELS = 6
@@ -86,6 +89,30 @@ def test_propagation_counts_for_what_the_graph_does(
     (tmp_path / "graph").mkdir()
     np.savez(tmp_path / "graph" / "inductive-final.npz", share=np.float32(graph_share))
     assert usual_shares(tmp_path, "final") == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("shares", "wanted"),
+    [
+        (None, [False, False, True, False]),
+        ((0.5, 0.5, 0.0), [False] * 4),
+        ((0.0, 0.5, 0.5), [False, False, True, False]),
+    ],
+)
+def test_propagation_alone_tells_what_has_a_name_and_no_example(
+    shares: tuple[float, ...] | None, wanted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Label 1 has its example among the hidden images, label 2 outside the pool, label 3 no name like a class's."""
+    values = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], dtype=bool)
+    labels = LabelMatrix(values, np.ones_like(values), ("a", "b", "c", "d"))
+    images = SimpleNamespace(labels=labels, is_pool=np.array([True, True, False]))
+    propagated = nn.Identity()
+    propagated.names = SimpleNamespace(relevance=torch.tensor([1.0, 1.0, 0.5, 0.4]))  # type: ignore[assignment]
+    monkeypatch.setattr("tagweave.steps.inductive.load_inductive", lambda _: propagated)
+    job = SimpleNamespace(folder=Path("run"), config=SimpleNamespace(train=SimpleNamespace(shares=shares)))
+    fitted = SimpleNamespace(network=nn.Identity(), task=Task("choice", "", np.array([1])))
+    head: Any = _mixture(job, images, fitted, nn.Identity(), ((1.0, 0.0), (1.0, 0.0)), (0.5, 0.5, 0.0))  # type: ignore[arg-type]
+    assert head.untaught.tolist() == wanted
 
 
 def test_the_ridge_of_places_learns_nothing_from_hidden_and_unreached_images(

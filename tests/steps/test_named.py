@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,18 @@ def test_a_label_without_an_example_is_told_by_its_name() -> None:
     assert values[:, 2].mean() < 0.3
     claimed = found.out_of_fold[:, 2]
     assert found.calibration.apply(found.out_of_fold)[:, 2].max() <= 1 / (len(claimed) + 2) + 1e-9
+
+
+def test_what_is_known_by_name_alone_is_told() -> None:
+    found, _, _, _ = told_by_name()
+    np.testing.assert_array_equal(found.by_name_alone, [False, False, True])
+    assert found.prior is not None
+    unlike = replace(found, prior=replace(found.prior, tells=np.array([True, True, False])))
+    without = replace(found, prior=None)
+    graph_alone = replace(found, share=1.0)
+    for other in (unlike, without, graph_alone):
+        assert not other.by_name_alone.any()
+    assert (found.name_strength > 0, graph_alone.name_strength) == (True, 0.0)
 
 
 def test_the_exported_module_scores_as_propagation_does(tmp_path: Path) -> None:

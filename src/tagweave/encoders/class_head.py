@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tagweave.config import EncoderConfig
 from tagweave.encoders.backbones import Encoder, build_encoder
+from tagweave.encoders.class_words import class_words
 
 Floats = NDArray[np.float32]
 
@@ -23,7 +24,7 @@ class ClassHead:
     """Score K classes, logits = weight f + bias, from columns f of the pooled feature.
 
     Attributes:
-        names: the synonyms of each class. weight: (K, M). bias: (K,).
+        names: the words of each class, its own name first (``class_words``). weight: (K, M). bias: (K,).
         columns: (M,), places of f in the pooled feature (D,).
     """
 
@@ -57,9 +58,10 @@ def _head_of(encoder: Encoder, start: int) -> ClassHead | None:
     if infer_imagenet_subset(trunk) != VOCABULARY or not _reads_the_average(encoder):
         return None
     layer, classes = trunk.get_classifier(), ImageNetInfo(VOCABULARY)
-    names = (classes.index_to_description(number) for number in range(layer.out_features))
+    told = (classes.index_to_description(number, detailed=True) for number in range(layer.out_features))
+    parts = (own.partition(": ") for own in told)
     return ClassHead(
-        tuple(tuple(name.strip() for name in own.split(",")) for own in names),
+        tuple(class_words([name.strip() for name in synonyms.split(",")], said) for synonyms, _, said in parts),
         layer.weight.detach().numpy(), layer.bias.detach().numpy(), start + np.arange(layer.in_features),
     )  # fmt: skip
 

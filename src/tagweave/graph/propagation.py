@@ -47,10 +47,12 @@ class Prior:
 
     Attributes:
         pool: (N, C) of the images of the graph. score: gives the same (Q, C) of other images' features (Q, D).
+        tells: (C,) whether it may find a label that no labelled image has.
     """
 
     pool: NDArray[np.floating]
     score: Callable[[NDArray[np.floating]], NDArray[np.floating]]
+    tells: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ class Propagation:
     seconds: dict[str, float] = field(compare=False)
     graph_scores: Floats = field(repr=False)
     prior: Prior | None = field(default=None, repr=False)
+
+    @property
+    def name_strength(self) -> float:
+        """How much the prior counts: the teacher's ``strength``, 0 where the teacher has no share."""
+        return self.teacher.strength if self.teacher is not None and self.share < 1.0 else 0.0
+
+    @property
+    def by_name_alone(self) -> NDArray[np.bool_]:
+        """(C,) whether a label has no known positive, but a prior that tells it and counts."""
+        told = self.prior is not None and self.name_strength > 0
+        return (self.labels.positives == 0) & (self.prior.tells if told and self.prior is not None else False)
 
     def unit_of(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the unit features (Q, D) of images outside the graph, centred as the pool's."""
@@ -143,7 +156,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0, prior: Prio
     teacher = fit_teacher(graph.unit, labels, prior=before) if graph.settings.teacher else None
     clock.lap("teacher")
     by_graph, by_teacher = _cross_fit(graph, labels, rows, teacher, seed, before)
-    # The share as without a prior: what names add to the teacher makes it no better a judge of common labels.
+    # By scores without the prior: what names add to the teacher makes it no better a judge of common labels.
     share, out_of_fold, blends = _choose_share(by_graph, by_teacher and by_teacher[0], labels.take(rows))
     if by_teacher is not None:
         out_of_fold = share * by_graph + (1.0 - share) * by_teacher[1]
@@ -178,11 +191,8 @@ def _cross_fit(
 ) -> tuple[Floats, tuple[Floats, Floats] | None]:  # fmt: skip
     """Return graph and teacher scores (n, C) of the labelled rows, each with its fold hidden; of one fold, the rates.
 
-    The teacher's twice, without and with the prior.
-
-
-    Of the teacher only the penalty and the prior's lift, which is the same for all images, were chosen with the hidden
-    labels in view.
+    The teacher's twice, without and with the prior, both with the penalty chosen with it. This penalty and the
+    prior's lift, which is the same for all images, are all that was chosen with the hidden labels in view.
     """
     seen, folds = labels.take(rows), min(graph.settings.folds, len(rows))
     by_graph = np.tile(labels.rates(), (len(rows), 1))

@@ -112,6 +112,7 @@ def pseudo_labels(
     reached: NDArray[np.bool_],
     evidence: Evidence,
     precision: float = 0.8,
+    by_name_alone: NDArray[np.bool_] | None = None,
 ) -> tuple[PseudoLabels, Acceptance]:
     """Decide unknown cells: positive from a threshold up that hidden labels support, negative below another.
 
@@ -126,6 +127,8 @@ def pseudo_labels(
         reached: (N,).
         evidence: hidden labels, on the same scale of probability.
         precision: wanted share of right ones among the accepted, in (0, 1).
+        by_name_alone: (C,) labels that are ranked by their names alone; their calibration never saw a positive, so
+            that of them nothing is decided either.
 
     Raises:
         InputError: ``precision`` lies outside (0, 1).
@@ -137,6 +140,8 @@ def pseudo_labels(
     positive = likely & (probabilities >= acceptance.thresholds)
     negative = open_cells & (probabilities < NEGATIVE_BELOW)
     negative &= labels.known.any(axis=0)  # of a label that nobody ever judged nothing is decided
+    if by_name_alone is not None:
+        negative &= ~by_name_alone
     return PseudoLabels(positive, negative, acceptance.thresholds), acceptance
 
 

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 BLOCK = 8_192  # rows that are turned to float64 at a time
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
+PULL = 10  # positives with which a label's own strength of the prior counts as much as that of all labels
+UNKNOWN_SPREAD = 0.5  # sqrt(pi (1 - pi)) of a label that is known nowhere
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Teacher:
         weight: (D, C). bias: (C,). penalty: the chosen ridge penalty.
         errors: by penalty that was tried, the mean squared error of known cells left out.
         left_out: (N, C), on known cells the score by a fit without that image, elsewhere 0.
-        strength: rho, from 0, of what was known beforehand. lift: (C,), that of each label.
+        strength: rho of all labels together, from 0, of what was known beforehand. lift: (C,), that of each label.
         plain: the teacher of the same labels to whom nothing was known beforehand; None where that is this one.
     """
 
@@ -51,7 +53,9 @@ class Teacher:
             for rows in row_blocks(len(unit), BLOCK):
                 np.matmul(unit[rows], self.weight, out=scores[rows])
         scores += self.bias
-        if prior is not None:
+        if prior is None:
+            assert not self.lift.any(), "the teacher was fitted with a prior and must score with one"
+        else:
             scores += self.lift * prior
         return scores
 
@@ -66,62 +70,80 @@ def fit_teacher(
     the least squared error when each image is left out once, for which ridge has a closed form. Labels with the same
     known images are solved together.
 
-    lift_c = rho sqrt(pi_c (1 - pi_c)), pi_c = (positives + 1/2) / (known + 1): a score s of deviation 1 that tells the
-    label with correlation rho. One rho for all labels, in closed form: what is left over of y is regressed on what is
-    left over of s, in units of sqrt(pi (1 - pi)), so that all labels with a positive count alike. Where s misleads it
-    is 0.
+    lift_c = rho_c sqrt(pi_c (1 - pi_c)), pi_c = (positives + 1/2) / (known + 1): were s of deviation 1, it would tell
+    the label with correlation rho_c. In closed form, what is left over of y is regressed on what is left over of s:
+    for all labels with a positive together, in units of sqrt(pi (1 - pi)), and for each label by itself; rho_c is the
+    mean of the two, that of all labels with the weight of 10 positives (or negatives, where these are fewer). It is 0
+    where s misleads, of all labels where it misleads for all together.
 
     Args:
         unit: x (N, D), unit length.
-        labels: (N, C); a label without known cells scores 0.
+        labels: (N, C); a label without known cells scores 0, or what its prior says.
         penalties: the choices.
         prior: s (N, C), what is known of the labels without any labelled image; 0 where nothing is.
     """
     with one_blas_thread():
         groups = [_group(unit, labels, rows, columns, prior) for rows, columns in _known_groups(labels)]
         fits = [_fit(group, penalties) for group in groups]
-        nothing = np.zeros(len(penalties))
-        plain = _choose(groups, fits, labels, unit.shape[1], penalties, nothing)
+        plain = _choose(groups, fits, labels, unit.shape[1], penalties)
         if prior is None:
             return plain
-        strengths = _strengths(groups, fits)
-        return replace(_choose(groups, fits, labels, unit.shape[1], penalties, strengths), plain=plain)
+        return replace(_choose(groups, fits, labels, unit.shape[1], penalties, _strengths(groups, fits)), plain=plain)
+
+
+@dataclass(frozen=True)
+class _Strengths:
+    """How much the prior counts, by penalty: of all labels together (P,), and of the labels of each group (P, c)."""
+
+    common: Floats
+    own: list[Floats]
 
 
 def _choose(
     groups: Sequence[_Group], fits: Sequence[_Fit], labels: LabelMatrix, width: int, penalties: tuple[float, ...],
-    strengths: Floats,
+    strengths: _Strengths | None = None,
 ) -> Teacher:  # fmt: skip
-    """Return the teacher of least squared error, with the strength of the prior (P,) that each penalty goes with."""
-    weight, bias = np.zeros((width, len(labels.names))), np.zeros(len(labels.names))
-    left_out, lift = np.zeros(labels.values.shape), np.zeros(len(labels.names))
-    products = sum((fit.errors.sum(axis=2) for fit in fits), start=np.zeros((len(penalties), 3)))
-    errors = (products * np.column_stack([strengths**0, -2 * strengths, strengths**2])).sum(axis=1)
+    """Return the teacher of least squared error; one that starts from nothing where there are no ``strengths``."""
+    if strengths is None:
+        nothing = np.zeros(len(penalties))
+        strengths = _Strengths(nothing, [np.zeros((len(penalties), len(group.columns))) for group in groups])
+    errors = np.zeros(len(penalties))
+    for fit, rho in zip(fits, strengths.own, strict=True):
+        errors += (fit.errors[:, 0] - 2 * rho * fit.errors[:, 1] + rho**2 * fit.errors[:, 2]).sum(axis=1)
     errors /= max(int(labels.known.sum()), 1)
     chosen = int(np.argmin(errors))
-    strength = float(strengths[chosen])
-    for group, fit in zip(groups, fits, strict=True):
-        columns = group.columns
-        targets, both = group.without(group.targets, strength), group.without(fit.weights[chosen], strength)
-        mean = group.without(group.mean, strength)
+    weight, bias = np.zeros((width, len(labels.names))), np.zeros(len(labels.names))
+    left_out = np.zeros(labels.values.shape)
+    strength = float(strengths.common[chosen])
+    lift = np.full(len(labels.names), strength * UNKNOWN_SPREAD)
+    for group, fit, rhos in zip(groups, fits, strengths.own, strict=True):
+        columns, rho = group.columns, rhos[chosen]
+        targets, both = group.without(group.targets, rho), group.without(fit.weights[chosen], rho)
+        mean = group.without(group.mean, rho)
         weight[:, columns], bias[columns] = both, mean - group.x_mean @ both
-        lift[columns] = strength * group.spread
+        lift[columns] = rho * group.spread
         for block, x in group.blocks():
             found = _left_out(targets[block], mean, x, both, fit.leverages[chosen, block])
-            known_before = group.targets[block, len(columns) :] * strength
-            left_out[np.ix_(group.rows[block], columns)] = found + (known_before if known_before.size else 0.0)
+            known_before = group.targets[block, len(columns) :] * rho if group.has_prior else 0.0
+            left_out[np.ix_(group.rows[block], columns)] = found + known_before
     tried = dict(zip(penalties, errors.tolist(), strict=True))
     return Teacher(weight, bias, penalties[chosen], tried, left_out, strength, lift)
 
 
-def _strengths(groups: Sequence[_Group], fits: Sequence[_Fit]) -> Floats:
-    """Return rho (P,) by penalty."""
+def _strengths(groups: Sequence[_Group], fits: Sequence[_Fit]) -> _Strengths:
+    """Return rho of all labels together, in units in which all labels with a positive count alike, and each label's."""
     shares = [np.where(group.mean[: len(group.columns)] > 0, group.spread**-2.0, 0.0) for group in groups]
-    cross, own = (
-        sum((fit.errors[:, part] @ share for fit, share in zip(fits, shares, strict=True)), start=np.zeros(1))
-        for part in (1, 2)
-    )
-    return np.maximum(np.divide(cross, own, out=np.zeros_like(own), where=own > 0), 0.0)
+    cross, square = ([fit.errors[:, part] * share for fit, share in zip(fits, shares, strict=True)] for part in (1, 2))
+    all_cross, all_square = (sum((part.sum(axis=1) for part in parts), start=np.zeros(1)) for parts in (cross, square))
+    common = np.maximum(np.divide(all_cross, all_square, out=np.zeros_like(all_cross), where=all_square > 0), 0.0)
+    own = []  # none where all together mislead
+    for group, part, whole in zip(groups, cross, square, strict=True):
+        rho = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+        positives = group.mean[: len(group.columns)] * len(group.rows)
+        examples = np.where(whole > 0, np.minimum(positives, len(group.rows) - positives), 0.0)
+        drawn = np.maximum((examples * rho + PULL * common[:, None]) / (examples + PULL), 0.0)
+        own.append(np.where(common[:, None] > 0, drawn, 0.0))
+    return _Strengths(common, own)
 
 
 def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher, Calibration]:
@@ -163,10 +185,14 @@ class _Group:
     mean: Floats
     spread: Floats
 
-    def without(self, both: Floats, strength: float) -> Floats:
+    @property
+    def has_prior(self) -> bool:
+        return self.targets.shape[1] > len(self.columns)
+
+    def without(self, both: Floats, strength: Floats) -> Floats:
         """Return what belongs to y - strength ``spread`` s of an array (..., 2 c) that belongs to each."""
         of_labels, of_prior = both[..., : len(self.columns)], both[..., len(self.columns) :]
-        return of_labels - strength * of_prior if of_prior.shape[-1] else of_labels
+        return of_labels - strength * of_prior if self.has_prior else of_labels
 
     def blocks(self) -> Iterator[tuple[slice, Floats]]:
         for block in row_blocks(len(self.rows), BLOCK):

@@ -19,7 +19,7 @@ class JointHead(nn.Module):
 
     z are the network's logits and z' those of the ridge of places, each with one calibration for all labels; p'' is
     what propagation says. On few labels the three err differently; their mixture is ahead of the best of them
-    or close to it. A label that no labelled image has taught the network nothing: what propagation knows of it by its
+    or close to it. A label that no labelled image has, taught the network nothing: what propagation knows of it by its
     name stands alone.
 
     Args:
@@ -28,7 +28,7 @@ class JointHead(nn.Module):
         propagated: gives p'' from the network's x̄ and the raw feature.
         slope, offset: (2,), the network's first.
         shares: (a, b, c), not negative, of sum 1.
-        untaught: (C,), whether a label has no known positive but a name that propagation reads.
+        untaught: (C,), whether a label has no known positive, but a name much like one that the backbone knows.
     """
 
     slope: Tensor

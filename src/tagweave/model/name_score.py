@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHARPNESS = 20.0  # of the softmax over classes: a class less like the name by 0.1 counts an eighth
 UNLIKE = 0.6  # cosine of names that have nothing to do with each other
+CLOSE = 0.5  # relevance of a name that can stand for its label alone: cosines from 0.8 up
 BOUNDS = (-1.0, 6.0)  # in deviations: one image that looks much like a class is not to outweigh all labels
 
 
@@ -66,7 +67,7 @@ def fit_name_score(
         names: of the C labels. words: other words to use for some.
         pool: raw pooled features (N, D).
     """
-    weights, relevance = likeness([words.get(name, name) for name in names], head.names)
+    weights, relevance, _ = likeness([words.get(name, name) for name in names], head.names)
     if not relevance.any():
         return None
     arrays = {
@@ -81,33 +82,39 @@ def fit_name_score(
     return score.eval()
 
 
-def likeness(
-    labels: Sequence[str], classes: Sequence[Sequence[str]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compare label names with the synonyms of classes, by the cosine of word vectors.
+class Likeness(NamedTuple):
+    """How C label names are like K classes.
 
-    S_ck: of label c with the best of the synonyms of class k, each as a whole or by its last word: a sports car is a
-    car, but a hot dog, which is also written as one word, is no dog.
-
-    Returns:
-        a (C, K), the softmax of 20 S_ck over k; and q (C,) = (max_k S_ck - 0.6) / 0.4 between 0 and 1, 0 for a name
-        without word vectors.
+    weights: a (C, K), of sum 1 over the classes. relevance: q (C,) in [0, 1], 0 for a name without word vectors.
+    nearest: (C, K), the place among the class's words of the one that is most like the name.
     """
-    phrases = [(number, name) for number, own in enumerate(classes) for name in own]
-    phrases += [
-        (number, name.split()[-1]) for number, name in phrases
-        if " " in name and name.replace(" ", "") not in classes[number]
-    ]  # fmt: skip
-    vectors = phrase_vectors([*labels, *(name for _, name in phrases)])
-    cosines = np.full((len(labels), len(classes)), -1.0, dtype=np.float32)
-    spoken = [(number, vector) for (number, _), vector in zip(phrases, vectors[len(labels) :], strict=True)
+
+    weights: NDArray[np.float32]
+    relevance: NDArray[np.float32]
+    nearest: NDArray[np.int64]
+
+
+def likeness(labels: Sequence[str], classes: Sequence[Sequence[str]]) -> Likeness:
+    """Compare label names with the words of classes, by the cosine of word vectors.
+
+    S_ck of label c with the best word of class k; a = the softmax of 20 S_ck over k; q_c = (max_k S_ck - 0.6) / 0.4,
+    between 0 and 1.
+    """
+    words = [(number, place, word) for number, own in enumerate(classes) for place, word in enumerate(own)]
+    vectors = phrase_vectors([*labels, *(word for _, _, word in words)])
+    spoken = [(number, place, vector) for (number, place, _), vector in zip(words, vectors[len(labels) :], strict=True)
               if vector is not None]  # fmt: skip
-    owner = np.array([number for number, _ in spoken], dtype=np.int64)
-    matrix = np.stack([vector for _, vector in spoken])
+    owner, places = (np.array(part, dtype=np.int64) for part in list(zip(*spoken, strict=True))[:2])
+    matrix = np.stack([vector for _, _, vector in spoken])
+    numbers, starts = np.unique(owner, return_index=True)
+    cosines = np.full((len(labels), len(classes)), -1.0, dtype=np.float32)
+    nearest = np.zeros((len(labels), len(classes)), dtype=np.int64)
     for row, vector in enumerate(vectors[: len(labels)]):
         if vector is not None:
-            np.maximum.at(cosines[row], owner, matrix @ vector)
+            found = matrix @ vector
+            order = np.lexsort((-found, owner))  # the best word of each class comes first
+            cosines[row, numbers], nearest[row, numbers] = found[order[starts]], places[order[starts]]
     best = cosines.max(axis=1, keepdims=True)
     weights = np.exp(SHARPNESS * (cosines - best))
     relevance = np.clip((best[:, 0] - UNLIKE) / (1.0 - UNLIKE), 0.0, 1.0)
-    return weights / weights.sum(axis=1, keepdims=True), relevance.astype(np.float32)
+    return Likeness(weights / weights.sum(axis=1, keepdims=True), relevance.astype(np.float32), nearest)

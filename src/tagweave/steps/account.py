@@ -55,12 +55,14 @@ def choice_facts(spread: Propagation) -> dict[str, Any]:
     """Return what the propagation chose, and how what it tried did on hidden labels; None and empty without a teacher.
 
     ``blends``: log loss and mAP by the graph's share; ``penalties``: the squared error of each left-out label by ridge;
-    ``name_strength``: with what correlation the labels' names tell them, as far as hidden labels show.
+    ``name_strength``: how much the labels' names count, as far as hidden labels bear them out; ``by_name_alone``: the
+    labels of which nothing else is known.
     """
     teacher = spread.teacher
     return {
         "graph_share": spread.share, "ridge_penalty": teacher.penalty if teacher else None,
-        "name_strength": teacher.strength if teacher else 0.0,
+        "name_strength": spread.name_strength,
+        "by_name_alone": [spread.labels.names[c] for c in np.flatnonzero(spread.by_name_alone)],
         "blends": [
             {"share": blend.share, "log_loss": blend.log_loss, "mAP": _number(blend.mean_average_precision)}
             for blend in spread.blends

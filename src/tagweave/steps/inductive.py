@@ -40,7 +40,7 @@ def save_inductive(path: Path, found: Propagation, seed: int, names: NameScore |
         "tau": np.array(settings.tau if settings.affinity == "heat" else 0.0),
     }  # fmt: skip
     exact = {}
-    if names is not None and teacher is not None and teacher.strength > 0:
+    if names is not None and teacher is not None and found.name_strength > 0:
         arrays["lift"] = teacher.lift
         exact = {NAMES + name: tensor.numpy() for name, tensor in names.state_dict().items()}
     with atomic(path) as partial:

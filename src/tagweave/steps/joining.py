@@ -107,13 +107,17 @@ def _mixture(
     import torch
 
     from tagweave.model.joint import JointHead
+    from tagweave.model.name_score import CLOSE
     from tagweave.steps.inductive import load_inductive
 
     propagated = load_inductive(job.folder / "graph" / f"inductive-{fitted.task.stage}.npz")
     slope, offset = (torch.tensor(both) for both in zip(*curves, strict=True))
-    seen = images.labels.hide(fitted.task.hidden).take(np.flatnonzero(images.is_pool))
-    known_by_name = propagated.names.relevance > 0 if propagated.names is not None else torch.tensor(False)
-    untaught = torch.from_numpy(seen.positives == 0) & known_by_name
+    untaught = torch.zeros(len(images.labels.names), dtype=torch.bool)
+    wanted = job.config.train.shares
+    if propagated.names is not None and (wanted is None or wanted[2] > 0):
+        # Of all labelled images, the hidden ones too: a label is mixed alike where it is calibrated and in the end.
+        positives = images.labels.take(np.flatnonzero(images.is_pool)).positives
+        untaught = torch.from_numpy(positives == 0) & (propagated.names.relevance >= CLOSE)
     return JointHead(fitted.network, local, propagated, slope, offset, torch.tensor(shares), untaught).eval()
 
 

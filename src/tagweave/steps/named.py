@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tagweave.encoders.class_head import ClassHead
     from tagweave.model.name_score import NameScore
 
-SHOWN_CLASSES = 5  # of each label, in graph/names.csv
+NAMES_FILE = "names.csv"  # in graph/
+SHOWN_CLASSES = 5  # of each label
 BLOCK = 4_096  # images that are scored at a time
 
 
@@ -41,35 +42,54 @@ def read_names(job: Job, names: tuple[str, ...], pool: NDArray[np.float32]) -> t
     try:
         head = class_head(config.encoder)
     except InputError as error:  # the features are in the cache, and the weights they came from out of reach
-        job.console.say(f"propagate: the labels' names are not read, as the backbone is not at hand: {error}")
-        return None
-    if head is None or head.columns.max() >= pool.shape[1]:
-        job.console.say(f"propagate: the labels' names are not read: {config.encoder.name} gives no ImageNet classes")
-        return None
-    with one_torch_thread():
-        score = fit_name_score(head, names, config.model.label_words, pool)
-    return None if score is None else (score, head)
+        why = f"the backbone is not at hand: {error}"
+    else:
+        if head is None:
+            why = f"{config.encoder.name} has no classes here that one layer tells from its feature"
+        elif head.columns.max() >= pool.shape[1]:
+            why = f"graph.features={config.graph.features} leaves out what its classes are told from"
+        else:
+            with one_torch_thread():
+                score = fit_name_score(head, names, config.model.label_words, pool)
+            if score is not None:
+                return score, head
+            why = "none is like one of the backbone's classes; model.label_words can say it in other words"
+    job.console.say(f"propagate: the labels' names are not read, as {why}")
+    return None
 
 
 def prior_of(score: NameScore, pool: NDArray[np.float32]) -> Prior:
     """Return what ``score`` says, for the graph."""
     import torch
 
+    from tagweave.model.name_score import CLOSE
+
     def apply(features: NDArray[np.floating]) -> NDArray[np.float32]:
         blocks = np.array_split(features.astype(np.float32, copy=False), len(features) // BLOCK + 1)
         with torch.inference_mode(), one_torch_thread():
             return np.concatenate([score(torch.from_numpy(block)).numpy() for block in blocks])
 
-    return Prior(apply(pool), apply)
+    return Prior(apply(pool), apply, score.relevance.numpy() >= CLOSE)
 
 
-def write_names(job: Job, names: tuple[str, ...], score: NameScore, head: ClassHead) -> None:
-    """Write, label by label, how far its name is like a class's, and the classes that are heard most."""
-    weights, relevance = score.likeness.numpy(), score.relevance.numpy()
+def write_names(job: Job, names: tuple[str, ...], head: ClassHead) -> None:
+    """Write, label by label, how far its name is like a class's, and the classes that are heard most.
+
+    Where another word than the class's own name is what is like the label's, it stands in brackets.
+    """
+    from tagweave.model.name_score import likeness
+
+    words = job.config.model.label_words
+    weights, relevance, nearest = likeness([words.get(name, name) for name in names], head.names)
+
+    def heard(label: int, number: int) -> str:
+        name, word = head.names[number][0], head.names[number][nearest[label, number]]
+        return f"{name if word == name else f'{name} ({word})'} {weights[label, number]:.0%}"
+
     most = np.argsort(-weights, axis=1, kind="stable")[:, :SHOWN_CLASSES]
-    heard = [
-        "; ".join(f"{head.names[place][0]} {row[place]:.0%}" for place in own)
-        for row, own in zip(weights, most, strict=True)
-    ]
-    rows = ((name, f"{part:.2f}", own if part else "") for name, part, own in zip(names, relevance, heard, strict=True))
-    write_rows(job.folder / "graph" / "names.csv", ("label", "relevance", "classes"), rows)
+    rows = (
+        (name, f"{relevance[label]:.2f}", "; ".join(heard(label, number) for number in most[label]))
+        for label, name in enumerate(names)
+    )
+    shown = ((name, part, own if float(part) else "") for name, part, own in rows)
+    write_rows(job.folder / "graph" / NAMES_FILE, ("label", "relevance", "classes"), shown)

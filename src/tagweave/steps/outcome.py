@@ -64,6 +64,8 @@ def spread_and_decide(graph: Any, labels: LabelMatrix, job: Job, prior: Any = No
     curve = fit_curve(claims, seen)
     evidence = Evidence(curve.apply(claims), seen)
     probabilities = curve.apply(spread.probabilities)
-    decisions, acceptance = pseudo_labels(probabilities, labels, spread.reached, evidence, config.precision)
+    decisions, acceptance = pseudo_labels(
+        probabilities, labels, spread.reached, evidence, config.precision, spread.by_name_alone
+    )
     honest = cross_fit(fit_curve, claims, seen, folds)
     return Outcome(spread, curve, probabilities, evidence, honest, decisions, acceptance)

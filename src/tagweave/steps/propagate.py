@@ -16,7 +16,7 @@ from tagweave.steps.account import choice_facts, propagation_facts, reasons
 from tagweave.steps.examples import examples
 from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
-from tagweave.steps.named import prior_of, read_names, write_names
+from tagweave.steps.named import NAMES_FILE, prior_of, read_names, write_names
 from tagweave.steps.outcome import Outcome, graph_settings, spread_and_decide
 from tagweave.steps.stored import load_collection, open_records, write_rows
 from tagweave.tables import write_labels
@@ -34,6 +34,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     all labels, for the labels handed to the person. Without validation images both are the same.
     """
     from tagweave.graph.image_graph import build_graph
+    from tagweave.model.name_score import CLOSE
 
     manifest, labels = load_collection(job.folder)
     cache, positions = open_records(job, manifest)
@@ -59,12 +60,14 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     facts = {**propagation_facts(final), **choice_facts(final.spread)}
     notes: list[str] = facts["sentences"]
     if named:
-        write_names(job, labels.names, *named)
-        facts["names"] = int((named[0].relevance > 0).sum())
+        write_names(job, labels.names, named[1])
+        facts["names"] = int((named[0].relevance >= CLOSE).sum())
         job.console.say(
-            f"propagate: {facts['names']} of {len(labels.names)} labels are called like something that the backbone "
-            f"knows (graph/names.csv), which counts with strength {facts['name_strength']:.2f}"
+            f"propagate: {facts['names']} of {len(labels.names)} labels are called much like something that the "
+            f"backbone knows (graph/{NAMES_FILE}), which counts with strength {facts['name_strength']:.2f}"
         )
+    else:
+        (job.folder / "graph" / NAMES_FILE).unlink(missing_ok=True)  # of an earlier run with names
     job.console.say(
         f"propagate: graph's share {final.spread.share:.2f}, {facts['pseudo_positive']:,} positive and "
         f"{facts['pseudo_negative']:,} negative cells accepted, {facts['unknown_cells']:,} left unknown"
@@ -73,7 +76,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
         job.console.say(f"propagate: {note}")
     return {
         "rounds": final.spread.rounds, "propagation": facts, "parts": final.spread.seconds, "notes": notes,
-        "outputs": ["labels.parquet", *(f"graph/{name}" for name in (*OUTPUTS, *(("names.csv",) if named else ())))],
+        "outputs": ["labels.parquet", *(f"graph/{name}" for name in (*OUTPUTS, *((NAMES_FILE,) if named else ())))],
     }  # fmt: skip
 
 

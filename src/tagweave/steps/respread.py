@@ -14,6 +14,7 @@ from tagweave.metrics import average_precisions
 from tagweave.steps.collection import Images
 from tagweave.steps.finetuned import encoded
 from tagweave.steps.job import Job
+from tagweave.steps.named import prior_of, read_names
 from tagweave.steps.outcome import graph_settings, spread_and_decide
 from tagweave.steps.propagate import save_targets
 
@@ -47,7 +48,10 @@ def respread(job: Job, fit: Fit, images: Images, path: Path) -> dict[str, Any]:
         parts = (features.shape[1],)
     settings = graph_settings(job.config.graph, parts)
     graph = build_graph(features[:, : sum(settings.parts)], settings, len(images.labels.names))
-    outcome = spread_and_decide(graph, images.labels.hide(fit.task.hidden).take(pool), job)
+    # A trained backbone's classes read another feature now.
+    named = read_names(job, images.labels.names, images.features(pool)) if fit.encoder is None else None
+    prior = prior_of(named[0], images.features(pool)) if named else None
+    outcome = spread_and_decide(graph, images.labels.hide(fit.task.hidden).take(pool), job, prior)
     save_targets(path, outcome, pool)
     seen = images.labels.take(fit.task.hidden)
     scores = outcome.probabilities[np.searchsorted(pool, fit.task.hidden)]
