@@ -184,12 +184,12 @@ class TestPrior:
         prior = np.random.default_rng(1).normal(size=labels.values.shape) + values
         found = fit_teacher(unit, labels, (0.3,), prior)
         spread = spreads(labels)
-        own = left_out_by_refitting(unit, values, labels.known, 0.3)
+        own_scores = left_out_by_refitting(unit, values, labels.known, 0.3)
         other = left_out_by_refitting(unit, spread * prior, labels.known, 0.3)
         cross, square = np.zeros(4), np.zeros(4)
         for label in range(3):
             cells = labels.known[:, label]
-            error = values[cells, label] - own[cells, label]
+            error = values[cells, label] - own_scores[cells, label]
             before = spread[label] * prior[cells, label] - other[cells, label]
             cross[label] = (error @ before) / spread[label] ** 2
             square[label] = (before @ before) / spread[label] ** 2
@@ -203,7 +203,7 @@ class TestPrior:
         without = left_out_by_refitting(unit, values - lift * prior, labels.known, 0.3)
         wanted = np.where(labels.known, without + lift * prior, 0.0)
         assert_allclose(found.left_out, wanted, atol=REFIT, rtol=0)
-        error = ((found.left_out - values)[labels.known] ** 2).mean()
+        error = ((own_scores - values)[labels.known] ** 2).mean()  # the penalty is chosen without what is known before
         assert found.errors[0.3] == pytest.approx(error, rel=1e-9)
 
     def test_scores_start_from_the_prior(self, width: int) -> None:

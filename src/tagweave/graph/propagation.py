@@ -156,7 +156,7 @@ def propagate(graph: ImageGraph, labels: LabelMatrix, seed: int = 0, prior: Prio
     teacher = fit_teacher(graph.unit, labels, prior=before) if graph.settings.teacher else None
     clock.lap("teacher")
     by_graph, by_teacher = _cross_fit(graph, labels, rows, teacher, seed, before)
-    # By scores without the prior: what names add to the teacher makes it no better a judge of common labels.
+    # The share as without a prior: what names add to the teacher makes it no better a judge of common labels.
     share, out_of_fold, blends = _choose_share(by_graph, by_teacher and by_teacher[0], labels.take(rows))
     if by_teacher is not None:
         out_of_fold = share * by_graph + (1.0 - share) * by_teacher[1]
@@ -191,8 +191,8 @@ def _cross_fit(
 ) -> tuple[Floats, tuple[Floats, Floats] | None]:  # fmt: skip
     """Return graph and teacher scores (n, C) of the labelled rows, each with its fold hidden; of one fold, the rates.
 
-    The teacher's twice, without and with the prior, both with the penalty chosen with it. This penalty and the
-    prior's lift, which is the same for all images, are all that was chosen with the hidden labels in view.
+    The teacher's twice, without and with the prior. Of the teacher only the penalty and the prior's lift, which is the
+    same for all images, were chosen with the hidden labels in view.
     """
     seen, folds = labels.take(rows), min(graph.settings.folds, len(rows))
     by_graph = np.tile(labels.rates(), (len(rows), 1))

@@ -31,7 +31,7 @@ class Teacher:
 
     Attributes:
         weight: (D, C). bias: (C,). penalty: the chosen ridge penalty.
-        errors: by penalty that was tried, the mean squared error of known cells left out.
+        errors: by penalty that was tried, the mean squared error of known cells left out, without the prior.
         left_out: (N, C), on known cells the score by a fit without that image, elsewhere 0.
         strength: rho of all labels together, from 0, of what was known beforehand. lift: (C,), that of each label.
         plain: the teacher of the same labels to whom nothing was known beforehand; None where that is this one.
@@ -67,8 +67,8 @@ def fit_teacher(
     """Fit ridge regression with an unpenalised intercept on the known cells of each label.
 
     min over w, b of sum_i (y_i - lift s_i - <w, x_i> - b)^2 + penalty |w|^2, one penalty for all labels: the one with
-    the least squared error when each image is left out once, for which ridge has a closed form. Labels with the same
-    known images are solved together.
+    the least squared error, without s, when each image is left out once, for which ridge has a closed form. Labels with
+    the same known images are solved together.
 
     lift_c = rho_c sqrt(pi_c (1 - pi_c)), pi_c = (positives + 1/2) / (known + 1): were s of deviation 1, it would tell
     the label with correlation rho_c. In closed form, what is left over of y is regressed on what is left over of s:
@@ -85,39 +85,30 @@ def fit_teacher(
     with one_blas_thread():
         groups = [_group(unit, labels, rows, columns, prior) for rows, columns in _known_groups(labels)]
         fits = [_fit(group, penalties) for group in groups]
-        plain = _choose(groups, fits, labels, unit.shape[1], penalties)
+        errors = sum((fit.errors[:, 0].sum(axis=1) for fit in fits), start=np.zeros(len(penalties)))
+        errors /= max(int(labels.known.sum()), 1)
+        tried = dict(zip(penalties, errors.tolist(), strict=True))
+        chosen = int(np.argmin(errors))
+        empty = Teacher(
+            np.zeros((unit.shape[1], len(labels.names))), np.zeros(len(labels.names)), penalties[chosen], tried,
+            np.zeros(labels.values.shape), 0.0, np.zeros(len(labels.names)),
+        )  # fmt: skip
+        plain = _assembled(empty, groups, fits, chosen, 0.0, [np.zeros(len(group.columns)) for group in groups])
         if prior is None:
             return plain
-        return replace(_choose(groups, fits, labels, unit.shape[1], penalties, _strengths(groups, fits)), plain=plain)
+        with_prior = _assembled(empty, groups, fits, chosen, *_strengths(groups, fits, chosen))
+        return replace(with_prior, plain=plain)
 
 
-@dataclass(frozen=True)
-class _Strengths:
-    """How much the prior counts, by penalty: of all labels together (P,), and of the labels of each group (P, c)."""
-
-    common: Floats
-    own: list[Floats]
-
-
-def _choose(
-    groups: Sequence[_Group], fits: Sequence[_Fit], labels: LabelMatrix, width: int, penalties: tuple[float, ...],
-    strengths: _Strengths | None = None,
+def _assembled(
+    empty: Teacher, groups: Sequence[_Group], fits: Sequence[_Fit], chosen: int, strength: float,
+    strengths: Sequence[Floats],
 ) -> Teacher:  # fmt: skip
-    """Return the teacher of least squared error; one that starts from nothing where there are no ``strengths``."""
-    if strengths is None:
-        nothing = np.zeros(len(penalties))
-        strengths = _Strengths(nothing, [np.zeros((len(penalties), len(group.columns))) for group in groups])
-    errors = np.zeros(len(penalties))
-    for fit, rho in zip(fits, strengths.own, strict=True):
-        errors += (fit.errors[:, 0] - 2 * rho * fit.errors[:, 1] + rho**2 * fit.errors[:, 2]).sum(axis=1)
-    errors /= max(int(labels.known.sum()), 1)
-    chosen = int(np.argmin(errors))
-    weight, bias = np.zeros((width, len(labels.names))), np.zeros(len(labels.names))
-    left_out = np.zeros(labels.values.shape)
-    strength = float(strengths.common[chosen])
-    lift = np.full(len(labels.names), strength * UNKNOWN_SPREAD)
-    for group, fit, rhos in zip(groups, fits, strengths.own, strict=True):
-        columns, rho = group.columns, rhos[chosen]
+    """Return ``empty`` filled with the fits of the penalty at place ``chosen``; ``strengths``: rho (c,) by group."""
+    weight, bias, left_out = empty.weight.copy(), empty.bias.copy(), empty.left_out.copy()
+    lift = np.full(len(bias), strength * UNKNOWN_SPREAD)
+    for group, fit, rho in zip(groups, fits, strengths, strict=True):
+        columns = group.columns
         targets, both = group.without(group.targets, rho), group.without(fit.weights[chosen], rho)
         mean = group.without(group.mean, rho)
         weight[:, columns], bias[columns] = both, mean - group.x_mean @ both
@@ -126,24 +117,25 @@ def _choose(
             found = _left_out(targets[block], mean, x, both, fit.leverages[chosen, block])
             known_before = group.targets[block, len(columns) :] * rho if group.has_prior else 0.0
             left_out[np.ix_(group.rows[block], columns)] = found + known_before
-    tried = dict(zip(penalties, errors.tolist(), strict=True))
-    return Teacher(weight, bias, penalties[chosen], tried, left_out, strength, lift)
+    return replace(empty, weight=weight, bias=bias, left_out=left_out, strength=strength, lift=lift)
 
 
-def _strengths(groups: Sequence[_Group], fits: Sequence[_Fit]) -> _Strengths:
-    """Return rho of all labels together, in units in which all labels with a positive count alike, and each label's."""
-    shares = [np.where(group.mean[: len(group.columns)] > 0, group.spread**-2.0, 0.0) for group in groups]
-    cross, square = ([fit.errors[:, part] * share for fit, share in zip(fits, shares, strict=True)] for part in (1, 2))
-    all_cross, all_square = (sum((part.sum(axis=1) for part in parts), start=np.zeros(1)) for parts in (cross, square))
-    common = np.maximum(np.divide(all_cross, all_square, out=np.zeros_like(all_cross), where=all_square > 0), 0.0)
+def _strengths(groups: Sequence[_Group], fits: Sequence[_Fit], chosen: int) -> tuple[float, list[Floats]]:
+    """Return rho of all labels together, in units in which those with a positive count alike, and of each (c,)."""
+    sums = []
+    for group, fit in zip(groups, fits, strict=True):
+        unit_share = np.where(group.mean[: len(group.columns)] > 0, group.spread**-2.0, 0.0)
+        sums.append(fit.errors[chosen, 1:] * unit_share)
+    cross, square = sum((both.sum(axis=1) for both in sums), start=np.zeros(2))
+    common = max(float(cross / square), 0.0) if square > 0 else 0.0
     own = []  # none where all together mislead
-    for group, part, whole in zip(groups, cross, square, strict=True):
+    for group, (part, whole) in zip(groups, sums, strict=True):
         rho = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
         positives = group.mean[: len(group.columns)] * len(group.rows)
         examples = np.where(whole > 0, np.minimum(positives, len(group.rows) - positives), 0.0)
-        drawn = np.maximum((examples * rho + PULL * common[:, None]) / (examples + PULL), 0.0)
-        own.append(np.where(common[:, None] > 0, drawn, 0.0))
-    return _Strengths(common, own)
+        drawn = np.maximum((examples * rho + PULL * common) / (examples + PULL), 0.0)
+        own.append(drawn if common > 0 else np.zeros_like(drawn))
+    return common, own
 
 
 def fit_linear(unit: NDArray[np.floating], labels: LabelMatrix) -> tuple[Teacher, Calibration]:
