@@ -94,8 +94,9 @@ class Propagation:
     @property
     def by_name_alone(self) -> NDArray[np.bool_]:
         """(C,) whether a label has no known positive, but a prior that tells it and counts."""
-        told = self.prior is not None and self.name_strength > 0
-        return (self.labels.positives == 0) & (self.prior.tells if told and self.prior is not None else False)
+        if self.prior is None or self.name_strength == 0:
+            return np.zeros(len(self.labels.names), dtype=bool)
+        return (self.labels.positives == 0) & self.prior.tells
 
     def unit_of(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the unit features (Q, D) of images outside the graph, centred as the pool's."""

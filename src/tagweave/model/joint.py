@@ -19,8 +19,8 @@ class JointHead(nn.Module):
 
     z are the network's logits and z' those of the ridge of places, each with one calibration for all labels; p'' is
     what propagation says. On few labels the three err differently; their mixture is ahead of the best of them
-    or close to it. A label that no labelled image has, taught the network nothing: what propagation knows of it by its
-    name stands alone.
+    or close to it. Of a label that no labelled image has the network learned nothing: what propagation knows of it by
+    its name stands alone.
 
     Args:
         network: the trained head.
