@@ -75,6 +75,13 @@ class TestNameScore:
             ]
             np.testing.assert_allclose(score(torch.from_numpy(new))[:, label].numpy(), wanted, atol=1e-4)
 
+    def test_a_name_that_is_much_like_a_class_tells_its_label(self) -> None:
+        pool = np.random.default_rng(5).normal(size=(20, 6)).astype(np.float32)
+        score = fit_name_score(drawn_head(), ("cat", "vehicle", "xqzzkv"), {}, pool)
+        assert score is not None
+        assert score.tells.tolist() == [bool(q >= 0.5) for q in score.relevance.tolist()]
+        assert (bool(score.tells[0]), bool(score.tells[2])) == (True, False)
+
     def test_one_image_is_heard_as_far_as_the_bounds(self) -> None:
         head = ClassHead(CLASSES, 50 * np.eye(5, dtype=np.float32), np.zeros(5, dtype=np.float32), np.arange(5))
         pool = np.zeros((400, 5), dtype=np.float32)

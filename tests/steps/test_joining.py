@@ -107,7 +107,7 @@ def test_propagation_alone_tells_what_has_a_name_and_no_example(
     labels = LabelMatrix(values, np.ones_like(values), ("a", "b", "c", "d"))
     images = SimpleNamespace(labels=labels, is_pool=np.array([True, True, False]))
     propagated = nn.Identity()
-    propagated.names = SimpleNamespace(relevance=torch.tensor([1.0, 1.0, 0.5, 0.4]))  # type: ignore[assignment]
+    propagated.names = SimpleNamespace(tells=torch.tensor([True, True, True, False]))  # type: ignore[assignment]
     monkeypatch.setattr("tagweave.steps.inductive.load_inductive", lambda _: propagated)
     job = SimpleNamespace(folder=Path("run"), config=SimpleNamespace(train=SimpleNamespace(shares=shares)))
     fitted = SimpleNamespace(network=nn.Identity(), task=Task("choice", "", np.array([1])))

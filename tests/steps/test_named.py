@@ -26,7 +26,7 @@ from tagweave.model.pooled import PooledFeature
 from tagweave.runs import Steps, read_json
 from tagweave.steps.inductive import load_inductive, save_inductive
 from tagweave.steps.job import Job
-from tagweave.steps.named import prior_of, read_names
+from tagweave.steps.named import account_of_names, prior_of, read_names
 
 NAMES = ("cat", "car", "daisy")
 PARTS = (8, 4)
@@ -125,6 +125,35 @@ def test_a_backbone_out_of_reach_is_told_and_costs_the_names_only(
     pool = np.zeros((20, 3424), dtype=np.float32)
     assert read_names(job_of(build_config("fast"), quiet=False), ("cat",), pool) is None
     assert "names are not read, as the backbone is not at hand: Expected to fetch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "width", "told"),
+    [
+        ({"encoder": {"weights": "random"}}, 3424, "efficientnet_lite0 has no classes here that one layer tells"),
+        ({}, 1000, "graph.features=stages leaves out what its classes are told from"),
+        (
+            {"model": {"label_words": {"cat": "xqzzkv"}}},
+            3424,
+            "none is like one of the backbone's classes; model",
+        ),
+    ],
+    ids=["no classes", "part of the feature", "no words"],
+)
+def test_why_names_are_not_read_is_told(
+    changes: dict[str, Any], width: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = np.random.default_rng(0).normal(size=(20, width)).astype(np.float32)
+    assert read_names(job_of(configured(changes), quiet=False), ("cat",), pool) is None
+    assert f"the labels' names are not read, as {told}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_file_of_an_earlier_run_with_names_goes(tmp_path: Path) -> None:
+    job = Job(tmp_path, Path("images"), None, None, build_config("fast"), Console(quiet=True))
+    (tmp_path / "graph").mkdir()
+    (tmp_path / "graph" / "names.csv").write_text("label,relevance,classes\n")
+    assert account_of_names(job, ("cat",), None, 0.0) == {}
+    assert not (tmp_path / "graph" / "names.csv").exists()
 
 
 def job_of(config: Config, quiet: bool = True) -> Job:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SHARPNESS = 20.0  # of the softmax over classes: a class less like the name by 0.1 counts an eighth
 UNLIKE = 0.6  # cosine of names that have nothing to do with each other
-CLOSE = 0.5  # relevance of a name that can stand for its label alone: cosines from 0.8 up
+CLOSE = 0.5  # relevance, of cosines from 0.8 up
 BOUNDS = (-1.0, 6.0)  # in deviations: one image that looks much like a class is not to outweigh all labels
 
 
@@ -45,6 +45,11 @@ class NameScore(nn.Module):
         super().__init__()
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor)
+
+    @property
+    def tells(self) -> Tensor:
+        """(C,) whether a label's name is so like a class's that it can stand for the label alone."""
+        return self.relevance >= CLOSE
 
     def heard(self, feature: Tensor) -> Tensor:
         """Return h (B, C)."""

@@ -107,7 +107,6 @@ def _mixture(
     import torch
 
     from tagweave.model.joint import JointHead
-    from tagweave.model.name_score import CLOSE
     from tagweave.steps.inductive import load_inductive
 
     propagated = load_inductive(job.folder / "graph" / f"inductive-{fitted.task.stage}.npz")
@@ -117,7 +116,7 @@ def _mixture(
     if propagated.names is not None and (wanted is None or wanted[2] > 0):
         # Of all labelled images, the hidden ones too: a label is mixed alike where it is calibrated and in the end.
         positives = images.labels.take(np.flatnonzero(images.is_pool)).positives
-        untaught = torch.from_numpy(positives == 0) & (propagated.names.relevance >= CLOSE)
+        untaught = torch.from_numpy(positives == 0) & propagated.names.tells
     return JointHead(fitted.network, local, propagated, slope, offset, torch.tensor(shares), untaught).eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,18 +63,37 @@ def prior_of(score: NameScore, pool: NDArray[np.float32]) -> Prior:
     """Return what ``score`` says, for the graph."""
     import torch
 
-    from tagweave.model.name_score import CLOSE
-
     def apply(features: NDArray[np.floating]) -> NDArray[np.float32]:
         blocks = np.array_split(features.astype(np.float32, copy=False), len(features) // BLOCK + 1)
         with torch.inference_mode(), one_torch_thread():
             return np.concatenate([score(torch.from_numpy(block)).numpy() for block in blocks])
 
-    return Prior(apply(pool), apply, score.relevance.numpy() >= CLOSE)
+    return Prior(apply(pool), apply, score.tells.numpy())
 
 
-def write_names(job: Job, names: tuple[str, ...], head: ClassHead) -> None:
-    """Write, label by label, how far its name is like a class's, and the classes that are heard most.
+def account_of_names(
+    job: Job, names: tuple[str, ...], named: tuple[NameScore, ClassHead] | None, strength: float
+) -> dict[str, int]:  # fmt: skip
+    """Write and say what ``read_names`` found and with what strength it counts; return the number of like labels.
+
+    Where nothing was read nothing is returned, and the file of an earlier run with names goes.
+    """
+    path = job.folder / "graph" / NAMES_FILE
+    if named is None:
+        path.unlink(missing_ok=True)
+        return {}
+    score, head = named
+    write_rows(path, ("label", "relevance", "classes"), _heard_classes(job, names, head))
+    count = int(score.tells.sum())
+    job.console.say(
+        f"propagate: {count} of {len(names)} labels are called much like something that the backbone knows "
+        f"(graph/{NAMES_FILE}), which counts with strength {strength:.2f}"
+    )
+    return {"names": count}
+
+
+def _heard_classes(job: Job, names: tuple[str, ...], head: ClassHead) -> Iterator[tuple[str, str, str]]:
+    """Yield each label, how far its name is like a class's, and the classes that are heard most.
 
     Where another word than the class's own name is what is like the label's, it stands in brackets.
     """
@@ -81,15 +101,10 @@ def write_names(job: Job, names: tuple[str, ...], head: ClassHead) -> None:
 
     words = job.config.model.label_words
     weights, relevance, nearest = likeness([words.get(name, name) for name in names], head.names)
-
-    def heard(label: int, number: int) -> str:
-        name, word = head.names[number][0], head.names[number][nearest[label, number]]
-        return f"{name if word == name else f'{name} ({word})'} {weights[label, number]:.0%}"
-
     most = np.argsort(-weights, axis=1, kind="stable")[:, :SHOWN_CLASSES]
-    rows = (
-        (name, f"{relevance[label]:.2f}", "; ".join(heard(label, number) for number in most[label]))
-        for label, name in enumerate(names)
-    )
-    shown = ((name, part, own if float(part) else "") for name, part, own in rows)
-    write_rows(job.folder / "graph" / NAMES_FILE, ("label", "relevance", "classes"), shown)
+    for label, name in enumerate(names):
+        heard = []
+        for number in most[label] if relevance[label] else ():
+            own, word = head.names[number][0], head.names[number][nearest[label, number]]
+            heard.append(f"{own if word == own else f'{own} ({word})'} {weights[label, number]:.0%}")
+        yield name, f"{relevance[label]:.2f}", "; ".join(heard)

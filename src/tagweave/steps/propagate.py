@@ -16,7 +16,7 @@ from tagweave.steps.account import choice_facts, propagation_facts, reasons
 from tagweave.steps.examples import examples
 from tagweave.steps.inductive import save_inductive
 from tagweave.steps.job import Job
-from tagweave.steps.named import NAMES_FILE, prior_of, read_names, write_names
+from tagweave.steps.named import NAMES_FILE, account_of_names, prior_of, read_names
 from tagweave.steps.outcome import Outcome, graph_settings, spread_and_decide
 from tagweave.steps.stored import load_collection, open_records, write_rows
 from tagweave.tables import write_labels
@@ -34,7 +34,6 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     all labels, for the labels handed to the person. Without validation images both are the same.
     """
     from tagweave.graph.image_graph import build_graph
-    from tagweave.model.name_score import CLOSE
 
     manifest, labels = load_collection(job.folder)
     cache, positions = open_records(job, manifest)
@@ -59,15 +58,7 @@ def propagate(job: Job, key: str) -> Mapping[str, Any]:
     _save_evidence(job, final, pool, manifest)
     facts = {**propagation_facts(final), **choice_facts(final.spread)}
     notes: list[str] = facts["sentences"]
-    if named:
-        write_names(job, labels.names, named[1])
-        facts["names"] = int((named[0].relevance >= CLOSE).sum())
-        job.console.say(
-            f"propagate: {facts['names']} of {len(labels.names)} labels are called much like something that the "
-            f"backbone knows (graph/{NAMES_FILE}), which counts with strength {facts['name_strength']:.2f}"
-        )
-    else:
-        (job.folder / "graph" / NAMES_FILE).unlink(missing_ok=True)  # of an earlier run with names
+    facts |= account_of_names(job, labels.names, named, facts["name_strength"])
     job.console.say(
         f"propagate: graph's share {final.spread.share:.2f}, {facts['pseudo_positive']:,} positive and "
         f"{facts['pseudo_negative']:,} negative cells accepted, {facts['unknown_cells']:,} left unknown"
