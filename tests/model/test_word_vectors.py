@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tagweave.errors import InputError
-from tagweave.model.word_vectors import RAREST_PART, label_vectors, vector_width
+from tagweave.model.word_vectors import RAREST_PART, label_vectors, spoken_names, vector_width
 
 VOC = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
@@ -60,6 +60,21 @@ def test_other_words_go_before_a_known_name() -> None:
     given = label_vectors(["crane", "cat"], label_words={"crane": "building machine"})
     np.testing.assert_array_equal(given, label_vectors(["building machine", "cat"]))
     assert not np.array_equal(given, label_vectors(["crane", "cat"]))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("dog", "Kuhe"), "for 'Kuh', which is none; did you mean 'Kuhe'\\?"),
+        (("dog", "cat"), "for 'Kuh', which is none; labels are: dog, cat$"),
+        (VOC, "for 'Kuh', which is none; labels are: aeroplane, bicycle, bird, boat, bottle, ...$"),
+    ],
+)
+def test_other_words_for_what_is_no_label_are_an_error(names: tuple[str, ...], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        spoken_names(names, {"Kuh": "cow"})
+    with pytest.raises(InputError, match=told):
+        label_vectors(names, label_words={"Kuh": "cow"})
 
 
 def test_names_without_vectors_are_all_told_with_the_ways_out() -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tagweave.model.word_vectors import phrase_vectors
+from tagweave.model.word_vectors import phrase_vectors, spoken_names
 
 if TYPE_CHECKING:
     from tagweave.encoders.class_head import ClassHead
@@ -72,7 +72,7 @@ def fit_name_score(
         names: of the C labels. words: other words to use for some.
         pool: raw pooled features (N, D).
     """
-    weights, relevance, _ = likeness([words.get(name, name) for name in names], head.names)
+    weights, relevance, _ = likeness(spoken_names(names, words), head.names)
     if not relevance.any():
         return None
     arrays = {

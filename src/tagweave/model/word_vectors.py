@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tagweave.data.annotations import did_you_mean
 from tagweave.errors import InputError
 
 Vectors = NDArray[np.float32]
 SHORTEST_PART = 2  # of a compound word taken apart, and both parts are among the vocabulary's
 COMMON = 50_000  # most frequent words: rare ones fit together anyhow
+SHOWN = 5  # labels in a message
 RAREST_PART = 50_000  # rank; among rarer entries nearly every string of two to four letters is a word
 
 
@@ -34,7 +36,7 @@ def label_vectors(
         seed: of ``random``.
 
     Raises:
-        InputError: names without vectors, all of them, with the ways out.
+        InputError: names without vectors, all of them, with the ways out; or as ``spoken_names``.
     """
     if source == "one-hot":
         return np.eye(len(names), dtype=np.float32)
@@ -43,7 +45,8 @@ def label_vectors(
     if source.endswith(".npy"):
         return _sorted_rows(Path(source), names)
     load = _SOURCES.get(source, lambda wanted: _from_file(Path(source), wanted))
-    spoken = {name: _words((label_words or {}).get(name, name)) for name in names}
+    said = spoken_names(names, label_words or {})
+    spoken = {name: _words(text) for name, text in zip(names, said, strict=True)}
     wanted = {word for words in spoken.values() for word in words}
     vectors = load(wanted | {part for word in wanted for pair in _cuts(word) for part in pair} | set(names))
     whole = {name: vectors[name][1] for name in names if name in vectors and name not in (label_words or {})}
@@ -57,6 +60,22 @@ def label_vectors(
             "or use --set model.word_vectors=one-hot (or random, or a file of vectors)."
         )
     return np.stack([vector for vector in found.values() if vector is not None]).astype(np.float32)
+
+
+def spoken_names(names: Sequence[str], label_words: Mapping[str, str]) -> list[str]:
+    """Return the names, or the other words that are to be used for some.
+
+    Raises:
+        InputError: other words for what is no label.
+    """
+    unknown = [name for name in label_words if name not in names]
+    if unknown:
+        shown = ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
+        raise InputError(
+            "Expected other words (--label-words, model.label_words) for labels only, but got them for "
+            f"'{unknown[0]}', which is none{did_you_mean(unknown[0], names) or f'; labels are: {shown}'}"
+        )
+    return [label_words.get(name, name) for name in names]
 
 
 def phrase_vectors(phrases: Sequence[str]) -> list[Vectors | None]:

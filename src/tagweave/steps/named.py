@@ -98,9 +98,9 @@ def _heard_classes(job: Job, names: tuple[str, ...], head: ClassHead) -> Iterato
     Where another word than the class's own name is what is like the label's, it stands in brackets.
     """
     from tagweave.model.name_score import likeness
+    from tagweave.model.word_vectors import spoken_names
 
-    words = job.config.model.label_words
-    weights, relevance, nearest = likeness([words.get(name, name) for name in names], head.names)
+    weights, relevance, nearest = likeness(spoken_names(names, job.config.model.label_words), head.names)
     most = np.argsort(-weights, axis=1, kind="stable")[:, :SHOWN_CLASSES]
     for label, name in enumerate(names):
         heard = []
